@@ -1,0 +1,112 @@
+"""The disk cache of compiled kernels: one source file and one object file per kernel, named by the hash of its text.
+
+The name covers the kernel's text, the library functions that kernels call (every .py file of this folder), the versions of
+Numba and llvmlite, and the CPU. Files are written whole and renamed into place, so processes, forks and threads may share
+the folder; an object is loaded only if its checksum is right. A folder that cannot be made, is not ours alone, or cannot be
+written costs only time: kernels are then compiled in memory. `NUMTAPE_CACHE` names another folder, or `off`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import stat
+import sys
+import tempfile
+
+import llvmlite
+import llvmlite.binding as llvm
+
+MAGIC = b"numtape-object-1\n"
+
+
+@functools.cache
+def fingerprint() -> str:
+    """What compiled code depends on besides its own text: our kernel library, the compilers, the CPU."""
+    digest = hashlib.sha256()
+    here = pathlib.Path(__file__).parent
+    for path in sorted(here.glob("*.py")) + sorted((here / "cpu").glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    features = llvm.get_host_cpu_features().flatten()
+    digest.update(f"{llvmlite.__version__} {_numba_version()} {llvm.get_host_cpu_name()} {features} {sys.byteorder}".encode())
+    return digest.hexdigest()
+
+
+def _numba_version() -> str:
+    """Numba's version without importing it (0.2 s)."""
+    if "numba" in sys.modules:
+        return sys.modules["numba"].__version__
+    for folder in sys.path:
+        path = pathlib.Path(folder or ".") / "numba" / "_version.py"
+        if path.is_file():
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return "unknown"
+
+
+@functools.cache
+def folder() -> pathlib.Path | None:
+    """The cache folder, made if need be and checked to be private to its owner; None when there is none."""
+    named = os.environ.get("NUMTAPE_CACHE")
+    if named in ("off", "0", "none"):
+        return None
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = pathlib.Path(named) if named else pathlib.Path(base) / "numtape"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = path.stat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid"):
+        if state.st_uid != os.getuid():
+            return None
+        if stat.S_IMODE(state.st_mode) & 0o077:  # machine code is loaded from here: nobody else may write or read it
+            try:
+                path.chmod(0o700)
+            except OSError:
+                return None
+    return path
+
+
+def key_of(text: str) -> str:
+    """The name of a kernel: a hash of its text and of all it depends on."""
+    return hashlib.sha256(f"{fingerprint()}\0{text}".encode()).hexdigest()[:32]
+
+
+def read(key: str) -> bytes | None:
+    """The object code stored under `key`, or None if there is none or it is broken."""
+    if (where := folder()) is None:
+        return None
+    try:
+        data = (where / f"{key}.o").read_bytes()
+    except OSError:
+        return None
+    head = len(MAGIC) + 32
+    if not data.startswith(MAGIC) or hashlib.sha256(data[head:]).digest() != data[len(MAGIC) : head]:
+        return None
+    return data[head:]
+
+
+def write(key: str, text: str, code: bytes) -> None:
+    """Store a kernel's text and object code; failing to is not an error."""
+    if (where := folder()) is None:
+        return
+    _write_whole(where / f"{key}.py", text.encode())
+    _write_whole(where / f"{key}.o", MAGIC + hashlib.sha256(code).digest() + code)
+
+
+def _write_whole(path: pathlib.Path, data: bytes) -> None:
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
+            temporary = file.name
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException as problem:  # an interrupt must not leave a half-written file behind either
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if not isinstance(problem, OSError):
+            raise

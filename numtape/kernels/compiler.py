@@ -1,0 +1,48 @@
+"""Python source to object code: the only place where Numba compiles for the CPU.
+
+`compile_object` takes a plain Python function of int64 parameters, lets Numba compile it, and returns object code with one
+exported symbol. Such objects hold no Numba run-time, so a later process loads them with llvmlite alone (see `loader`).
+This module imports numba: it is only imported when something must be compiled.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import llvmlite.binding as llvm
+import numba
+from numba import types
+from numba.core import errors
+
+
+def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool = False) -> bytes:
+    """Object code of `function` (of `parameters` int64s, returning int64 or nothing) under the C name `symbol`."""
+    signature = (types.int64 if returns else types.void)(*[types.int64] * parameters)
+    jit = numba.njit(signature, nogil=True, error_model="numpy", boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.NumbaWarning)
+        dispatcher = jit(function)
+    compiled = next(iter(dispatcher.overloads.values()))
+    library = compiled.library
+    module = llvm.parse_assembly(library.get_llvm_str())
+    module.link_in(llvm.parse_assembly(_entry(symbol, compiled.fndesc.llvm_func_name, parameters, returns, module)))
+    for definition in module.functions:
+        if not definition.is_declaration and definition.name != symbol:
+            definition.linkage = "internal"
+    return library._codegen._tm.emit_object(module)
+
+
+def _entry(symbol: str, native: str, parameters: int, returns: bool, module) -> str:
+    """A C function that calls Numba's. Kernels raise nothing, so its error status and exception slot are not looked at;
+    Numba's own C wrapper would look, and would need Numba's run-time to report."""
+    values = ", ".join(f"i64 %{i}" for i in range(parameters))
+    slots = "  %result = alloca i64\n  %error = alloca ptr\n  store i64 0, ptr %result\n"
+    call = f'  %status = call i32 @"{native}"(ptr %result, ptr %error, {values})\n'
+    last = "  %value = load i64, ptr %result\n  ret i64 %value\n" if returns else "  ret void\n"
+    kind = "i64" if returns else "void"
+    types_ = ", ".join(["i64"] * parameters)
+    return (
+        f'target datalayout = "{module.data_layout}"\ntarget triple = "{module.triple}"\n'
+        f'declare i32 @"{native}"(ptr, ptr, {types_})\n'
+        f"define {kind} @{symbol}({values}) {{\n{slots}{call}{last}}}\n"
+    )

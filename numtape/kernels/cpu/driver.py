@@ -1,0 +1,209 @@
+"""The Python side of the CPU run-time: tables, launches, memory and threads.
+
+It builds the state array, makes CPython built-ins of the compiled functions of `runtime`, and starts the worker threads.
+With ``NUMBA_DISABLE_JIT=1`` the same names are plain Python (`plain`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import pathlib
+import threading
+
+import numpy as np
+
+from numtape.kernels import library
+from numtape.kernels.cpu import state as at
+
+_names: dict[int, library.Kernel] = {}
+
+
+class Table:
+    """A launch as data: the kernel, the number of work units, how they may be split, and the kernel's slots.
+
+    `arguments` leading slots (addresses, then scalars) are given at each launch; `constants` follow them. `grain` is the
+    least number of units worth a thread (0: never split). `nbytes` is the size of the output of `launch_new`.
+    """
+
+    __slots__ = ("address", "kernel", "words")
+
+    def __init__(self, kernel, units, grain, arguments, constants, *, nbytes=0, scratch=False):
+        count = arguments + len(constants)
+        if count > at.MAX_SLOTS:
+            raise RuntimeError(f"{kernel.name}: a kernel takes at most {at.MAX_SLOTS} slots, this layout needs {count}; use fewer dimensions")
+        words = np.zeros(at.TABLE_SLOTS + count, np.int64)
+        words[: at.TABLE_SLOTS] = [kernel.address, units, grain, count, nbytes, at.NEEDS_SCRATCH if scratch else 0, 0, 0]
+        words[at.TABLE_SLOTS + arguments :] = constants
+        self.kernel, self.words, self.address = kernel, words, words.ctypes.data
+        if grain and units > grain:
+            start_workers()
+
+
+if library.JIT:
+    state = np.zeros(at.STATE_WORDS + 8, np.int64)
+    state = state[(-state.ctypes.data // 8) % 8 :][: at.STATE_WORDS]  # on a cache line's edge
+
+    def _python(name):
+        return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+
+    _libc = ctypes.CDLL(None)
+
+    def _c(name):
+        return ctypes.cast(getattr(_libc, name), ctypes.c_void_p).value
+
+    for _word, _address in {
+        at.AS_LONG_LONG: _python("PyLong_AsLongLong"),
+        at.ERR_OCCURRED: _python("PyErr_Occurred"),
+        at.ERR_NO_MEMORY: _python("PyErr_NoMemory"),
+        at.FLOAT_TYPE: id(float),
+        at.NONE: id(None),
+        at.INC_REF: _python("Py_IncRef"),
+        at.DEC_REF: _python("Py_DecRef"),
+        at.OBJECT_NEW: _python("_PyObject_New"),
+        at.OBJECT_FREE: _python("PyObject_Free"),
+        at.SAVE_THREAD: _python("PyEval_SaveThread"),
+        at.RESTORE_THREAD: _python("PyEval_RestoreThread"),
+        at.POSIX_MEMALIGN: _c("posix_memalign"),
+        at.FREE: _c("free"),
+        at.SCHED_YIELD: _c("sched_yield"),
+        at.MUTEX_LOCK: _c("pthread_mutex_lock"),
+        at.MUTEX_UNLOCK: _c("pthread_mutex_unlock"),
+        at.CONDITION_WAIT: _c("pthread_cond_wait"),
+        at.CONDITION_BROADCAST: _c("pthread_cond_broadcast"),
+        at.CACHE_LIMIT: 1 << 30,
+        at.THREADS: 1,
+    }.items():
+        state[_word] = _address
+
+    def _compiled(name, parameters=3, returns=True):
+        text = (pathlib.Path(__file__).parent / "runtime.py").read_text()
+        return library.address_of(f"runtime.{name}", text, name, parameters=parameters, returns=returns)
+
+    class _MethodDef(ctypes.Structure):
+        _fields_ = [("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+    class _MemberDef(ctypes.Structure):
+        _fields_ = [
+            ("name", ctypes.c_char_p),
+            ("type", ctypes.c_int),
+            ("offset", ctypes.c_ssize_t),
+            ("flags", ctypes.c_int),
+            ("doc", ctypes.c_char_p),
+        ]
+
+    class _Slot(ctypes.Structure):
+        _fields_ = [("slot", ctypes.c_int), ("value", ctypes.c_void_p)]
+
+    class _Spec(ctypes.Structure):
+        _fields_ = [
+            ("name", ctypes.c_char_p),
+            ("basicsize", ctypes.c_int),
+            ("itemsize", ctypes.c_int),
+            ("flags", ctypes.c_uint),
+            ("slots", ctypes.POINTER(_Slot)),
+        ]
+
+    _kept: list = []  # C structures that must live as long as the process
+
+    def _storage_type():
+        """The type of storage objects; numbers are those of CPython's structmember.h and typeslots.h."""
+        longlong, thing, readonly = 17, 6, 1
+        members = (_MemberDef * 5)(
+            _MemberDef(b"address", longlong, at.STORAGE_ADDRESS, readonly, b"the address of the first byte"),
+            _MemberDef(b"nbytes", longlong, at.STORAGE_NBYTES, readonly, b"the size in bytes"),
+            _MemberDef(b"version", longlong, at.STORAGE_VERSION, 0, b"how many times it was written in place"),
+            _MemberDef(b"owner", thing, at.STORAGE_OWNER, readonly, b"the object whose memory this is, or None"),
+        )
+        dealloc, member_table = 52, 72
+        slots = (_Slot * 3)(
+            _Slot(dealloc, _compiled("storage_dealloc", parameters=1, returns=False)),
+            _Slot(member_table, ctypes.addressof(members)),
+        )
+        no_instances = 1 << 7
+        spec = _Spec(b"numtape.storage.Storage", at.STORAGE_SIZE, 0, no_instances, slots)
+        _kept.extend([members, slots, spec])
+        make = ctypes.pythonapi.PyType_FromSpec
+        make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
+        return make(ctypes.addressof(spec))
+
+    def _builtin(name, doc):
+        fastcall = 0x80
+        definition = _MethodDef(name.encode(), _compiled(name), fastcall, doc)
+        _kept.append(definition)
+        make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+            ("PyCFunction_NewEx", ctypes.pythonapi)
+        )
+        return make(ctypes.addressof(definition), state, None)
+
+    Storage = _storage_type()
+    state[at.STORAGE_TYPE] = id(Storage)
+    launch = _builtin("launch", b"launch(table, argument, ...) -> None")
+    launch_new = _builtin("launch_new", b"launch_new(table, argument, ...) -> Storage")
+    allocate = _builtin("allocate", b"allocate(nbytes) -> Storage")
+    wrap = _builtin("wrap", b"wrap(address, nbytes, owner) -> Storage")
+    empty_cache = _builtin("empty_cache", b"empty_cache() -> None")
+
+    # -------------------------------------------------------------------------------------------- threads
+    _pool_lock = threading.Lock()
+    _started = 0
+    _worker = None
+
+    def start_workers():
+        """Start the missing worker threads; called when a table is made that is worth splitting."""
+        global _started, _worker
+        if _started >= state[at.THREADS] - 1:
+            return
+        with _pool_lock:
+            if _worker is None:
+                _worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(_compiled("worker", returns=False))
+            while _started < state[at.THREADS] - 1:
+                scratch = np.empty(at.SCRATCH_BYTES + 4096, np.uint8)
+                _kept.append(scratch)
+                address = -(-scratch.ctypes.data // 4096) * 4096
+                ready = int(state[at.READY])
+                thread = threading.Thread(
+                    target=_worker, args=(state.ctypes.data, _started, address), name=f"numtape-{_started + 1}", daemon=True
+                )
+                thread.start()
+                while state[at.READY] == ready:  # until it runs, every job is silently serial
+                    pass
+                _started += 1
+
+    def set_num_threads(count: int) -> None:
+        state[at.THREADS] = count
+
+    def get_num_threads() -> int:
+        return int(state[at.THREADS])
+
+    def _after_fork():
+        """A child has no workers: forget the parent's, and start its own when they are next wanted."""
+        global _started
+        _started = 0
+        state[[at.BUSY, at.READY, at.SLEEPERS]] = 0
+        state[at.MUTEX : at.MUTEX + 32] = 0
+        _initialise_locks()
+
+    def _initialise_locks():
+        _libc.pthread_mutex_init(ctypes.c_void_p(state[at.MUTEX :].ctypes.data), None)
+        _libc.pthread_cond_init(ctypes.c_void_p(state[at.CONDITION :].ctypes.data), None)
+
+    _initialise_locks()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+    atexit.register(lambda: state.__setitem__(at.THREADS, 1))
+    state[at.THREADS] = int(os.environ.get("NUMTAPE_NUM_THREADS") or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def memory_stats() -> dict[str, int]:
+        return {"live": int(state[at.LIVE_BYTES]), "peak": int(state[at.PEAK_BYTES]), "cached": int(state[at.CACHED_BYTES])}
+
+    def launch_count() -> int:
+        return int(state[at.LAUNCHES])
+
+    def launched_tables(since: int) -> list[int]:
+        """The tables launched since launch number `since`, as far as the log of the last 256 reaches."""
+        count = launch_count()
+        return [int(state[at.LOG + i % at.LOG_LENGTH]) for i in range(max(since, count - at.LOG_LENGTH), count)]
+else:
+    from numtape.kernels.cpu.plain import *  # noqa: F403

@@ -1,0 +1,57 @@
+"""How a matrix product is described to its kernel and cut into work units. Imports neither Numba nor llvmlite.
+
+`kernels/cpu/matmul.py` holds the kernels. Everything a caller needs besides their machine code is here, so that a process that
+loads cached kernels never imports the compiler.
+
+The kernel reads int64 slots; strides count elements. After `BATCH_NDIM` come the batch sizes, then the batch strides of C, of A and
+of B, each `ndim` slots. A unit is one (batch index, column block, row block), the row block running fastest.
+"""
+
+C, A, B = 0, 1, 2  # addresses
+M, N, K = 3, 4, 5
+A_ROW, A_COL, B_ROW, B_COL, C_ROW = 6, 7, 8, 9, 10  # strides; C has unit column stride
+ROW_BLOCK, ROW_BLOCKS, COL_BLOCK, COL_BLOCKS = 11, 12, 13, 14
+ACCUMULATE = 15  # 0: C = A @ B, 1: C += A @ B
+BATCH_NDIM = 16
+BATCH = 17
+MAX_BATCH_NDIM = 6
+
+# Scratch of one thread, 64-byte aligned; its address stands in the word before the first slot. Three parts, in bytes:
+TILE_BYTES = 8 << 10  # one micro-tile of C that hangs over the edge
+A_BYTES = 384 << 10  # packed block of A
+B_BYTES = 1280 << 10  # packed block of B
+SCRATCH_BYTES = TILE_BYTES + A_BYTES + B_BYTES
+
+UNIT_FLOPS = 1 << 22  # about 40 us at 100 GFLOP/s; starting a second thread costs 1-2 us
+MAX_UNITS = 32  # 4 for each of 8 threads
+# Multiples of these keep the inner edges of blocks off the micro-tile's edges on every geometry (widths 8 to 64, heights 6, 8, 14).
+ROW_STEP, COL_STEP = 24, 192
+
+
+def plan_blocks(batch: int, m: int, n: int, k: int, itemsize: int) -> tuple[int, int, int, int]:
+    """(row_block, n_row_blocks, col_block, n_col_blocks) for `batch` products of (m, k) by (k, n).
+
+    Depends on sizes alone, never on the number of threads. The kernel joins neighbouring units, so many units cost one
+    thread nothing; a small product is one unit.
+
+    >>> plan_blocks(1, 64, 10, 256, 4)
+    (64, 1, 10, 1)
+    """
+    # A product of few rows or columns moves more memory than it computes: count at least 8 flops a byte moved.
+    moved = (m * k + k * n + m * n) * itemsize
+    want = min(MAX_UNITS, batch * max(2 * m * n * k, 8 * moved) // UNIT_FLOPS) // max(batch, 1)
+    rows = cols = 1
+    while rows * cols < want:
+        can_rows, can_cols = m >= 2 * rows * 2 * ROW_STEP, n >= 2 * cols * COL_STEP
+        if can_rows and (m * cols >= n * rows or not can_cols):
+            rows *= 2
+        elif can_cols:
+            cols *= 2
+        else:
+            break
+    row_block, col_block = _block(m, rows, ROW_STEP), _block(n, cols, COL_STEP)
+    return row_block, -(-m // row_block), col_block, -(-n // col_block)
+
+
+def _block(size: int, parts: int, step: int) -> int:
+    return size if parts == 1 else -(-size // (parts * step)) * step

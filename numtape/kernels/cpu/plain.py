@@ -1,0 +1,81 @@
+"""The run-time in plain Python, for ``NUMBA_DISABLE_JIT=1``: the same names as in `driver`, one thread, no cache of blocks."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+
+from numtape.kernels import library
+from numtape.kernels.cpu import state as at
+
+_launched: list[int] = []
+_scratch = np.zeros(at.SCRATCH_BYTES + 64, np.uint8)
+
+
+class Storage:
+    """A block of memory and the number of times it was written in place."""
+
+    __slots__ = ("address", "nbytes", "owner", "version")
+
+    def __init__(self, address, nbytes, owner):
+        self.address, self.nbytes, self.owner, self.version = address, nbytes, owner, 0
+
+
+def allocate(nbytes):
+    if nbytes < 0:
+        raise MemoryError
+    block = np.empty(nbytes + 64, np.uint8)
+    return Storage(-(-block.ctypes.data // 64) * 64, nbytes, block)
+
+
+def wrap(address, nbytes, owner):
+    return Storage(address, nbytes, owner)
+
+
+def empty_cache():
+    pass
+
+
+def launch(table, *arguments):
+    words = (ctypes.c_int64 * at.TABLE_SLOTS).from_address(table)
+    function = next(k.function for k in library.all_kernels() if k.address == words[at.TABLE_KERNEL])
+    count = words[at.TABLE_NSLOTS]
+    slots = np.empty(count + 1, np.int64)
+    slots[0] = -(-_scratch.ctypes.data // 64) * 64
+    slots[1:] = (ctypes.c_int64 * count).from_address(table + 8 * at.TABLE_SLOTS)
+    for i, value in enumerate(arguments, 1):
+        slots[i] = np.float64(value).view(np.int64) if type(value) is float else value
+    _launched.append(table)
+    with np.errstate(all="ignore"):
+        function(slots.ctypes.data + 8, 0, words[at.TABLE_UNITS])
+
+
+def launch_new(table, *arguments):
+    out = allocate((ctypes.c_int64 * at.TABLE_SLOTS).from_address(table)[at.TABLE_NBYTES])
+    launch(table, out.address, *arguments)
+    return out
+
+
+def start_workers():
+    pass
+
+
+def set_num_threads(count: int) -> None:
+    pass
+
+
+def get_num_threads() -> int:
+    return 1
+
+
+def memory_stats() -> dict[str, int]:
+    return {"live": 0, "peak": 0, "cached": 0}
+
+
+def launch_count() -> int:
+    return len(_launched)
+
+
+def launched_tables(since: int) -> list[int]:
+    return _launched[since:]

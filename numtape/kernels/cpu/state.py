@@ -1,0 +1,44 @@
+"""Word offsets shared by the compiled run-time and its Python side: the state array, tables, storage objects."""
+
+# A table, in words: the header, then the kernel's slots.
+TABLE_KERNEL, TABLE_UNITS, TABLE_GRAIN, TABLE_NSLOTS, TABLE_NBYTES, TABLE_FLAGS, TABLE_SLOTS = 0, 1, 2, 3, 4, 5, 8
+NEEDS_SCRATCH = 1
+MAX_SLOTS = 96
+FRAME = MAX_SLOTS + 1  # the slots and, before them, the address of the scratch memory
+
+# A storage object, in bytes.
+STORAGE_ADDRESS, STORAGE_NBYTES, STORAGE_VERSION, STORAGE_OWNER, STORAGE_CLASS, STORAGE_STATE, STORAGE_SIZE = 16, 24, 32, 40, 48, 56, 64
+
+# The state array, in words: addresses of CPython's and the C library's functions first.
+(
+    AS_LONG_LONG,
+    ERR_OCCURRED,
+    ERR_NO_MEMORY,
+    FLOAT_TYPE,
+    NONE,
+    INC_REF,
+    DEC_REF,
+    OBJECT_NEW,
+    OBJECT_FREE,
+    SAVE_THREAD,
+    RESTORE_THREAD,
+    POSIX_MEMALIGN,
+    FREE,
+    SCHED_YIELD,
+    MUTEX_LOCK,
+    MUTEX_UNLOCK,
+    CONDITION_WAIT,
+    CONDITION_BROADCAST,
+    STORAGE_TYPE,
+) = range(19)
+LAUNCHES, LIVE_BYTES, PEAK_BYTES, CACHED_BYTES, CACHE_LIMIT, SCRATCH = 24, 25, 26, 27, 28, 29
+# What several threads write stands on cache lines of its own (8 words each).
+SEQUENCE, TICKET, DONE, BUSY, SLEEPERS, READY, THREADS = 32, 40, 48, 56, 64, 72, 80
+JOB_SLOTS, JOB_NSLOTS, JOB_KERNEL, JOB_UNITS, JOB_PER_CHUNK, JOB_CHUNKS = 88, 89, 90, 91, 92, 93
+MUTEX, CONDITION = 96, 112  # pthread objects, at most 64 and 48 bytes
+FREE_LISTS, FREE_LIST_COUNT = 128, 208
+LOG, LOG_LENGTH = 336, 256
+STATE_WORDS = LOG + LOG_LENGTH
+
+SPINS = 4000
+SCRATCH_BYTES = 2 << 20

@@ -1,0 +1,309 @@
+"""The words that kernels are written in: slots, typed pointers, exact maths helpers, raw memory and atomics.
+
+Every CPU kernel is ``kernel(args, start, stop)``: ``args`` is the address of packed 8-byte slots. ``slots(args)`` reads
+them; ``in_f32(address)`` and ``out_f32(address)`` are typed pointers, indexed without bounds or negative-index handling
+(which would block SIMD). A load through an ``in_`` pointer is promised not to alias a store through an ``out_`` pointer
+of another element, so LLVM vectorises in-place loops too; dispatch refuses partly overlapping operands.
+
+With ``NUMBA_DISABLE_JIT=1`` the same names are plain Python over the same addresses, so a kernel can be stepped through.
+This module imports numba: it is only imported when something must be compiled (or run as plain Python).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.core.imputils import lower_builtin
+from numba.extending import intrinsic, models, register_model
+
+JIT = not config.DISABLE_JIT
+
+I64 = ir.IntType(64)
+NAMES = {
+    "u8": types.uint8,
+    "i8": types.int8,
+    "i16": types.int16,
+    "i32": types.int32,
+    "i64": types.int64,
+    "f32": types.float32,
+    "f64": types.float64,
+}
+CTYPES = {
+    "u8": ctypes.c_uint8,
+    "i8": ctypes.c_int8,
+    "i16": ctypes.c_int16,
+    "i32": ctypes.c_int32,
+    "i64": ctypes.c_int64,
+    "f32": ctypes.c_float,
+    "f64": ctypes.c_double,
+}
+NUMPY = {"u8": np.uint8, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+
+
+def inline(fn):
+    """A helper of kernels: compiled into its caller, plain Python when the JIT is off."""
+    return numba.njit(nogil=True, error_model="numpy", boundscheck=False)(fn) if JIT else fn
+
+
+# ------------------------------------------------------------------------------------------------ typed pointers
+class InPointer(types.CPointer):
+    """A pointer that is only read; its loads do not alias stores through an `OutPointer` of other elements."""
+
+    def __init__(self, dtype):
+        super().__init__(dtype)
+        self.name = f"in*{dtype}"
+
+
+class OutPointer(types.CPointer):
+    """A pointer that is written (and may be read back)."""
+
+    def __init__(self, dtype):
+        super().__init__(dtype)
+        self.name = f"out*{dtype}"
+
+
+register_model(InPointer)(models.PointerModel)
+register_model(OutPointer)(models.PointerModel)
+
+
+def _scope(module):
+    """The alias scope of what kernels read: one domain and one scope per module."""
+    domain = module.add_metadata(["numtape.kernel"])
+    return module.add_metadata([module.add_metadata(["numtape.inputs", domain])])
+
+
+@lower_builtin(operator.getitem, InPointer, types.Integer)
+def _load_in(context, builder, sig, args):
+    element = sig.args[0].dtype
+    pointer = builder.gep(args[0], [context.cast(builder, args[1], sig.args[1], types.int64)], source_etype=context.get_data_type(element))
+    value = builder.load(pointer, typ=context.get_data_type(element), align=context.get_abi_sizeof(context.get_data_type(element)))
+    value.set_metadata("alias.scope", _scope(builder.module))
+    return context.data_model_manager[element].from_data(builder, value)
+
+
+@lower_builtin(operator.setitem, OutPointer, types.Integer, types.Any)
+def _store_out(context, builder, sig, args):
+    element = sig.args[0].dtype
+    pointer = builder.gep(args[0], [context.cast(builder, args[1], sig.args[1], types.int64)], source_etype=context.get_data_type(element))
+    value = context.cast(builder, args[2], sig.args[2], element)
+    value = context.data_model_manager[element].as_data(builder, value)
+    store = builder.store(value, pointer, align=context.get_abi_sizeof(context.get_data_type(element)))
+    store.set_metadata("noalias", _scope(builder.module))
+    return context.get_dummy_value()
+
+
+class PlainPointer:
+    """A typed pointer for plain Python: indexing reads and writes memory at an address."""
+
+    def __init__(self, address, name):
+        self.address, self.ctype, self.scalar = int(address), CTYPES[name], NUMPY[name]
+        self.itemsize = ctypes.sizeof(self.ctype)
+
+    def __getitem__(self, i):
+        return self.scalar(self.ctype.from_address(self.address + self.itemsize * int(i)).value)
+
+    def __setitem__(self, i, value):
+        with np.errstate(all="ignore"):
+            self.ctype.from_address(self.address + self.itemsize * int(i)).value = np.asarray(value).astype(self.scalar).item()
+
+
+def _pointer(name, kind):
+    if not JIT:
+        return lambda address: PlainPointer(address, name)
+    result = kind(NAMES[name])
+
+    @intrinsic
+    def cast(typingctx, address):
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], context.get_value_type(result))
+
+        return result(types.int64), codegen
+
+    return cast
+
+
+def _stack(name):
+    """``stack_f32(n)``: an uninitialised array of a constant number of elements on the stack."""
+    if not JIT:
+        kept = []  # plain Python has no stack: the memory lives as long as the process, for debugging runs only
+
+        def allocate(count):
+            kept.append((CTYPES[name] * count)())
+            del kept[:-64]
+            return PlainPointer(ctypes.addressof(kept[-1]), name)
+
+        return allocate
+    result = OutPointer(NAMES[name])
+
+    @intrinsic(prefer_literal=True)
+    def allocate(typingctx, count):
+        size = count.literal_value
+
+        def codegen(context, builder, signature, args):
+            element = context.get_data_type(NAMES[name])
+            block = cgutils.alloca_once(builder, ir.ArrayType(element, size))
+            return builder.bitcast(block, context.get_value_type(result))
+
+        return result(count), codegen
+
+    return allocate
+
+
+for _name in NAMES:
+    globals()[f"in_{_name}"] = _pointer(_name, InPointer)
+    globals()[f"out_{_name}"] = _pointer(_name, OutPointer)
+    globals()[f"stack_{_name}"] = _stack(_name)
+slots = _pointer("i64", InPointer)
+
+
+def _bits(name):
+    """``slot_f32(p, k)``: slot k of p read as a float64 (how scalars travel), cast to the named type."""
+    if not JIT:
+
+        def read(p, k):
+            return NUMPY[name](ctypes.c_double.from_address(p.address + 8 * int(k)).value)
+
+        return read
+
+    @intrinsic
+    def read(typingctx, p, k):
+        def codegen(context, builder, signature, args):
+            word = _load_in(context, builder, types.int64(p, k), args)
+            return context.cast(builder, builder.bitcast(word, ir.DoubleType()), types.float64, NAMES[name])
+
+        return NAMES[name](p, k), codegen
+
+    return read
+
+
+slot_f32, slot_f64 = _bits("f32"), _bits("f64")
+
+# The casts that generated code wraps around every value, so that nothing is computed in a wider type by accident.
+if JIT:
+    u8, i8, i16, i32, i64, f32, f64 = NAMES.values()
+    b8 = types.boolean
+else:
+
+    def _cast(scalar):
+        def cast(value):
+            with np.errstate(all="ignore"):
+                if np.issubdtype(scalar, np.integer) and isinstance(value, (int, np.integer)):
+                    return np.asarray(int(value) & (2**64 - 1), np.uint64).astype(scalar)[()]
+                return np.asarray(value).astype(scalar)[()]
+
+        return cast
+
+    u8, i8, i16, i32, i64, f32, f64 = (_cast(NUMPY[name]) for name in NAMES)
+    b8 = np.bool_
+
+
+# ------------------------------------------------------------------------------------------------ exact combining
+def _float_binary(mnemonic, flags, plain):
+    """A float operation whose one instruction carries fast-math flags of its own (flags on a whole loop would also
+    let LLVM reassociate the range reductions of `vecmath`)."""
+    if not JIT:
+        return plain
+
+    @intrinsic
+    def combine(typingctx, x, y):
+        def codegen(context, builder, signature, args):
+            if isinstance(x, types.Float):
+                return getattr(builder, "f" + mnemonic)(args[0], args[1], flags=flags)
+            return getattr(builder, mnemonic)(args[0], args[1])
+
+        return x(x, x), codegen
+
+    return combine
+
+
+sum_of = _float_binary("add", ("reassoc", "nsz", "contract"), lambda x, y: x + y)
+product_of = _float_binary("mul", ("reassoc", "nsz", "contract"), lambda x, y: x * y)
+
+
+# ------------------------------------------------------------------------------------------------ raw memory, atomics, calls
+
+
+def _arity(count, result, emit):
+    """An intrinsic of `count` int64 parameters that emits LLVM through `emit(builder, *values)`."""
+    returns = types.none if result is None else types.int64
+    signature = returns(*[types.int64] * count)
+
+    def codegen(context, builder, sig, values):
+        out = emit(builder, *values)
+        return context.get_dummy_value() if result is None else out
+
+    if count == 1:
+        return intrinsic(lambda typingctx, a: (signature, codegen))
+    if count == 2:
+        return intrinsic(lambda typingctx, a, b: (signature, codegen))
+    if count == 3:
+        return intrinsic(lambda typingctx, a, b, c: (signature, codegen))
+    if count == 4:
+        return intrinsic(lambda typingctx, a, b, c, d: (signature, codegen))
+    return intrinsic(lambda typingctx, a, b, c, d, e: (signature, codegen))
+
+
+def _words(builder, address):
+    return builder.inttoptr(address, I64.as_pointer())
+
+
+def _call(builder, function, *values):
+    kind = ir.FunctionType(I64, [I64] * len(values)).as_pointer()
+    return builder.call(builder.inttoptr(function, kind), list(values))
+
+
+def _run(builder, kernel, args, start, stop):
+    kind = ir.FunctionType(ir.VoidType(), [I64] * 3).as_pointer()
+    builder.call(builder.inttoptr(kernel, kind), [args, start, stop])
+
+
+def _call0(builder, function, unused):
+    return _call(builder, function)
+
+
+def _pause(builder, unused):
+    triple = builder.module.triple
+    if triple.startswith("x86"):
+        name, values = "llvm.x86.sse2.pause", []
+    elif triple.startswith(("aarch64", "arm64")):
+        name, values = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]
+    else:
+        return
+    kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+
+load_word = _arity(1, int, lambda b, address: b.load(_words(b, address), typ=I64, align=8))
+store_word = _arity(2, None, lambda b, address, value: b.store(value, _words(b, address), align=8) and None)
+atomic_load = _arity(1, int, lambda b, address: b.load_atomic(_words(b, address), "seq_cst", 8, typ=I64))
+atomic_store = _arity(2, None, lambda b, address, value: b.store_atomic(value, _words(b, address), "seq_cst", 8) and None)
+atomic_add = _arity(2, int, lambda b, address, value: b.atomic_rmw("add", _words(b, address), value, "seq_cst"))
+compare_and_swap = _arity(
+    3,
+    int,
+    lambda b, address, old, new: b.zext(b.extract_value(b.cmpxchg(_words(b, address), old, new, "seq_cst", "seq_cst"), 1), I64),
+)
+call_0 = _arity(2, int, _call0)  # the second parameter is ignored: an intrinsic of one parameter is a load here
+call_1 = _arity(2, int, _call)
+call_2 = _arity(3, int, _call)
+call_3 = _arity(4, int, _call)
+run_kernel = _arity(4, None, _run)
+cpu_pause = _arity(1, None, _pause)
+leading_zeros = _arity(1, int, lambda b, value: b.ctlz(value, ir.Constant(ir.IntType(1), 0)))
+
+
+@intrinsic(prefer_literal=True)
+def stack_words(typingctx, count):
+    """The address of `count` (a literal) uninitialised 8-byte words on the stack."""
+    size = count.literal_value
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(I64, size)), I64)
+
+    return types.int64(count), codegen
