@@ -307,3 +307,5 @@ def stack_words(typingctx, count):
         return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(I64, size)), I64)
 
     return types.int64(count), codegen
+
+nan, inf = float("nan"), float("inf")

@@ -110,11 +110,12 @@ if library.JIT:
     def _storage_type():
         """The type of storage objects; numbers are those of CPython's structmember.h and typeslots.h."""
         longlong, thing, readonly = 17, 6, 1
-        members = (_MemberDef * 5)(
+        members = (_MemberDef * 6)(
             _MemberDef(b"address", longlong, at.STORAGE_ADDRESS, readonly, b"the address of the first byte"),
             _MemberDef(b"nbytes", longlong, at.STORAGE_NBYTES, readonly, b"the size in bytes"),
             _MemberDef(b"version", longlong, at.STORAGE_VERSION, 0, b"how many times it was written in place"),
             _MemberDef(b"owner", thing, at.STORAGE_OWNER, readonly, b"the object whose memory this is, or None"),
+            _MemberDef(b"writer", thing, at.STORAGE_WRITER, 0, b"the name of the op that wrote it last in place, or None"),
         )
         dealloc, member_table = 52, 72
         slots = (_Slot * 3)(

@@ -18,14 +18,15 @@ MAX_BATCH_NDIM = 6
 
 # Scratch of one thread, 64-byte aligned; its address stands in the word before the first slot. Three parts, in bytes:
 TILE_BYTES = 8 << 10  # one micro-tile of C that hangs over the edge
-A_BYTES = 384 << 10  # packed block of A
-B_BYTES = 1280 << 10  # packed block of B
+A_BYTES = 64 << 10  # packed panel of A
+B_BYTES = 1152 << 10  # packed block of B, and one panel more
 SCRATCH_BYTES = TILE_BYTES + A_BYTES + B_BYTES
 
 UNIT_FLOPS = 1 << 22  # about 40 us at 100 GFLOP/s; starting a second thread costs 1-2 us
 MAX_UNITS = 32  # 4 for each of 8 threads
 # Multiples of these keep the inner edges of blocks off the micro-tile's edges on every geometry (widths 8 to 64, heights 6, 8, 14).
 ROW_STEP, COL_STEP = 24, 192
+MOVE_FLOPS = 8  # moving one byte takes as long as about this many flops
 
 
 def plan_blocks(batch: int, m: int, n: int, k: int, itemsize: int) -> tuple[int, int, int, int]:
@@ -37,12 +38,11 @@ def plan_blocks(batch: int, m: int, n: int, k: int, itemsize: int) -> tuple[int,
     >>> plan_blocks(1, 64, 10, 256, 4)
     (64, 1, 10, 1)
     """
-    # A product of few rows or columns moves more memory than it computes: count at least 8 flops a byte moved.
-    moved = (m * k + k * n + m * n) * itemsize
-    want = min(MAX_UNITS, batch * max(2 * m * n * k, 8 * moved) // UNIT_FLOPS) // max(batch, 1)
+    work = max(2 * m * n * k, MOVE_FLOPS * (m * k + k * n + m * n) * itemsize)  # few rows or columns: mostly memory moved
+    want = -(-min(MAX_UNITS, batch * work // UNIT_FLOPS) // max(batch, 1))
     rows = cols = 1
     while rows * cols < want:
-        can_rows, can_cols = m >= 2 * rows * 2 * ROW_STEP, n >= 2 * cols * COL_STEP
+        can_rows, can_cols = m >= 4 * rows * ROW_STEP, n >= 2 * cols * COL_STEP
         if can_rows and (m * cols >= n * rows or not can_cols):
             rows *= 2
         elif can_cols:

@@ -16,10 +16,10 @@ _scratch = np.zeros(at.SCRATCH_BYTES + 64, np.uint8)
 class Storage:
     """A block of memory and the number of times it was written in place."""
 
-    __slots__ = ("address", "nbytes", "owner", "version")
+    __slots__ = ("address", "nbytes", "owner", "version", "writer")
 
     def __init__(self, address, nbytes, owner):
-        self.address, self.nbytes, self.owner, self.version = address, nbytes, owner, 0
+        self.address, self.nbytes, self.owner, self.version, self.writer = address, nbytes, owner, 0, None
 
 
 def allocate(nbytes):

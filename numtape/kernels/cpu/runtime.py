@@ -78,6 +78,7 @@ def new_storage(state, nbytes):
     store_word(thing + STORAGE_NBYTES, nbytes)
     store_word(thing + STORAGE_VERSION, 0)
     store_word(thing + STORAGE_OWNER, 0)
+    store_word(thing + STORAGE_WRITER, 0)
     store_word(thing + STORAGE_CLASS, k)
     store_word(thing + STORAGE_STATE, state)
     return thing
@@ -102,6 +103,9 @@ def storage_dealloc(thing):
             store_word(state + 8 * CACHED_BYTES, cached)
         else:
             call_1(load_word(state + 8 * FREE), block)
+    writer = load_word(thing + STORAGE_WRITER)
+    if writer != 0:
+        call_1(load_word(state + 8 * DEC_REF), writer)
     kind = load_word(thing + 8)
     call_1(load_word(state + 8 * OBJECT_FREE), thing)
     call_1(load_word(state + 8 * DEC_REF), kind)

@@ -7,7 +7,8 @@ MAX_SLOTS = 96
 FRAME = MAX_SLOTS + 1  # the slots and, before them, the address of the scratch memory
 
 # A storage object, in bytes.
-STORAGE_ADDRESS, STORAGE_NBYTES, STORAGE_VERSION, STORAGE_OWNER, STORAGE_CLASS, STORAGE_STATE, STORAGE_SIZE = 16, 24, 32, 40, 48, 56, 64
+STORAGE_ADDRESS, STORAGE_NBYTES, STORAGE_VERSION, STORAGE_OWNER, STORAGE_CLASS, STORAGE_STATE = 16, 24, 32, 40, 48, 56
+STORAGE_WRITER, STORAGE_SIZE = 64, 72
 
 # The state array, in words: addresses of CPython's and the C library's functions first.
 (

@@ -1,0 +1,58 @@
+"""numtape: PyTorch's tensor and its tape-based autograd; every kernel is readable Python compiled by Numba.
+
+>>> import numtape as nt
+>>> x = nt.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+from math import e, inf, nan, pi
+
+from numtape import autograd, dtypes
+from numtape.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from numtape.device import device
+from numtape.dtypes import (
+    bfloat16,
+    bool,
+    can_cast,
+    cdouble,
+    cfloat,
+    complex64,
+    complex128,
+    double,
+    dtype,
+    finfo,
+    float,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    iinfo,
+    int,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from numtape.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from numtape.spec import Size
+from numtape.tensor import Tensor
+
+from numtape import ops  # isort: skip  (needs the names above)
+
+globals().update(ops.PUBLIC)
+creation_of = ops.creation.as_tensor

@@ -1,0 +1,117 @@
+"""Reverse-mode differentiation over the tape."""
+
+from __future__ import annotations
+
+from numtape.autograd import mode, tape
+from numtape.autograd.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+
+__all__ = ["Function", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+
+def _listed(value) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _seeds(outputs: list, gradients, name: str) -> list:
+    """The gradient of each output: as given, or 1 for a single element."""
+    gradients = [None] * len(outputs) if gradients is None else _listed(gradients)
+    if len(gradients) != len(outputs):
+        raise RuntimeError(f"{name}: got {len(outputs)} tensors and {len(gradients)} gradients")
+    seeds = []
+    for i, (output, gradient) in enumerate(zip(outputs, gradients)):
+        if not output._requires_grad:
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if gradient is None:
+            if output._spec.numel != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, but tensor {i} has shape {tuple(output.shape)}; "
+                    "sum it first, or give a gradient of its shape"
+                )
+            gradient = output.new_ones(output.shape)
+        elif gradient._spec.shape != output._spec.shape:
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(gradient.shape)} and output[{i}] has a shape of {tuple(output.shape)}.")
+        elif gradient._spec.dtype is not output._spec.dtype:
+            gradient = gradient.to(output._spec.dtype)
+        seeds.append(gradient)
+    return seeds
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+    """Add the gradients of `tensors` to the `.grad` of the leaves they were computed from.
+
+    >>> import numtape as nt
+    >>> x = nt.tensor(3.0, requires_grad=True)
+    >>> nt.autograd.backward(x * x)
+    >>> x.grad
+    tensor(6.)
+    """
+    outputs = _listed(tensors)
+    if inputs is not None:
+        inputs = _listed(inputs)
+        if not inputs:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+    keep = create_graph if retain_graph is None else retain_graph
+    tape.backward(outputs, _seeds(outputs, grad_tensors, "backward"), retain_graph=keep, create_graph=create_graph, inputs=inputs)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, materialize_grads=False) -> tuple:
+    """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` is left alone.
+
+    `allow_unused` gives None for inputs that the outputs do not depend on (an error otherwise), `materialize_grads` zeros.
+
+    >>> import numtape as nt
+    >>> x = nt.tensor(3.0, requires_grad=True)
+    >>> nt.autograd.grad(x * x, x)
+    (tensor(6.),)
+    """
+    outputs, targets = _listed(outputs), _listed(inputs)
+    for t in targets:
+        if not t._requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    keep = create_graph if retain_graph is None else retain_graph
+    found = tape.backward(
+        outputs, _seeds(outputs, grad_outputs, "grad"), retain_graph=keep, create_graph=create_graph, inputs=targets, accumulate=False
+    )
+    result = []
+    for t, g in zip(targets, found):
+        if g is None:
+            if materialize_grads:
+                g = t.new_zeros(t.shape)
+            elif not allow_unused:
+                raise RuntimeError(
+                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
+                )
+        result.append(g)
+    return tuple(result)
+
+
+class set_detect_anomaly:
+    """Remember where each operation was recorded, and name the place when its derivative fails."""
+
+    def __init__(self, enabled: bool = True, check_nan: bool = True):
+        self.previous = mode.state.anomaly
+        mode.state.anomaly = enabled
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc_info):
+        mode.state.anomaly = self.previous
+
+
+detect_anomaly = set_detect_anomaly
+
+
+def __getattr__(name: str):
+    """`Function`, `gradcheck` and `gradgradcheck`, loaded when first asked for."""
+    if name == "Function":
+        from numtape.autograd.function import Function
+
+        return Function
+    if name in ("gradcheck", "gradgradcheck"):
+        from importlib import import_module
+
+        module = import_module("numtape.autograd.gradcheck")
+        globals()["gradcheck"], globals()["gradgradcheck"] = module.gradcheck, module.gradgradcheck
+        return globals()[name]
+    raise AttributeError(f"module 'numtape.autograd' has no attribute {name!r}")

@@ -1,0 +1,220 @@
+"""The tape: what an operation leaves behind for its derivative, and the backward walk over it.
+
+Each recorded output has a `Node`: edges to what it was computed from, and `pull`, which turns the gradient of the output
+into the gradients of the inputs. An edge is a node, or a leaf tensor, or None. The walk goes newest first through a heap
+of sequence numbers, so each node runs once, after all its gradients have arrived, and no recursion is involved.
+
+Tensors are met by protocol here (`+`, `add_`, `clone`, their underscored fields): this package imports no ops and no kernels.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import traceback
+from sys import getrefcount
+
+from numtape.autograd import mode
+
+_next = itertools.count(1).__next__
+
+
+class Node:
+    """One recorded operation. `saved` holds what its rules named, `versions` the storage versions they were saved at."""
+
+    __slots__ = ("__weakref__", "extra", "hooks", "inputs", "name", "op", "pull", "retain", "saved", "seq", "spec", "trace", "versions")
+
+    def __init__(self, name, inputs, pull, spec=None, extra=None):
+        self.seq = _next()
+        self.name, self.inputs, self.pull, self.spec, self.extra = name, inputs, pull, spec, extra
+        self.op = self.saved = self.versions = self.hooks = self.retain = None
+        self.trace = traceback.extract_stack()[:-2] if mode.state.anomaly else None
+
+    def __repr__(self) -> str:
+        return f"<{''.join(p.capitalize() for p in self.name.strip('_').split('_'))}Backward>"
+
+    def __lt__(self, other):
+        return self.seq > other.seq
+
+    @property
+    def next_functions(self):
+        """The nodes of the inputs, as PyTorch lists them."""
+        return tuple((edge, 0) for edge in self.inputs)
+
+    def save(self, *tensors):
+        """Keep tensors for `pull`, to be had back through `unpack`; None stays None."""
+        self.saved = tensors
+        self.versions = tuple(None if t is None else t._storage.version for t in tensors)
+
+    def unpack(self):
+        """The saved tensors, unless they were freed or overwritten since."""
+        if self.saved is None:
+            raise RuntimeError(freed(self))
+        for t, version in zip(self.saved, self.versions):
+            if t is not None and version is not None and t._storage.version != version:
+                raise RuntimeError(overwritten(self, t._spec, t._storage, version))
+        return self.saved
+
+    def release(self):
+        if self.saved is not None:
+            self.saved = self.versions = None
+            self.pull = _pull_freed
+
+
+def freed(node) -> str:
+    return (
+        f"{node.name}: Trying to backward through the graph a second time, but the values saved for it were freed by the first "
+        "backward. Give the first one retain_graph=True if you need to go through the graph again."
+    )
+
+
+def overwritten(node, spec, storage, version) -> str:
+    by = f" by {storage.writer}" if getattr(storage, "writer", None) else ""
+    return (
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: {node.name} saved a "
+        f"{spec.dtype.name} tensor of shape {tuple(spec.shape)} at version {version}, and it was then overwritten{by} "
+        f"(now at version {storage.version}). Use an out-of-place operation there, or clone() the tensor first."
+    )
+
+
+def _pull_freed(node, gradient):
+    raise RuntimeError(freed(node))
+
+
+def edge_of(tensor):
+    """Where the gradient of `tensor` goes: its node, itself if it is a leaf that requires grad, or None."""
+    if not tensor._requires_grad:
+        return None
+    if tensor._base is not None:
+        return tensor._current_node() or tensor
+    return tensor._node or tensor
+
+
+# ------------------------------------------------------------------------------------------------ the walk
+def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True):
+    """Walk from `roots` (tensors) with their gradients.
+
+    Without `inputs` (or with `accumulate`), leaves get `.grad`. With `inputs`, only what leads to them is walked; returns
+    their gradients, None where there is none.
+    """
+    pending: dict = {}  # node or leaf -> [gradient, whether the sum is ours to add into]
+    heap: list[Node] = []
+
+    def give(edge, gradient):
+        entry = pending.get(edge)
+        if entry is None:
+            pending[edge] = [gradient, False]
+            if type(edge) is Node:
+                heapq.heappush(heap, edge)
+        elif entry[1] and not create_graph:
+            entry[0].add_(gradient)
+        else:
+            entry[0] = entry[0] + gradient
+            entry[1] = True
+
+    wanted = None if inputs is None else [edge_of(t) for t in inputs]
+    needed = None if wanted is None else _leading_to({id(e) for e in wanted if e is not None}, roots)
+    captured: dict[int, object] = {}
+    wanted_ids = set() if wanted is None else {id(e) for e in wanted if e is not None}
+    with mode.set_grad_enabled(create_graph):
+        for root, gradient in zip(roots, gradients):
+            edge = edge_of(root)
+            if edge is not None:
+                give(edge, gradient)
+        del gradients, gradient  # what the user gave is not ours to keep or to add into
+        while heap:
+            node = heapq.heappop(heap)
+            gradient = pending.pop(node)[0]
+            if node.hooks:
+                gradient = run_hooks(node.hooks, gradient)
+            if node.retain is not None:
+                for reference in node.retain:
+                    tensor = reference()
+                    if tensor is not None:
+                        _accumulate(tensor, gradient.clone() if not create_graph else gradient, create_graph)
+            if id(node) in wanted_ids:
+                captured[id(node)] = gradient
+                if needed is not None and not any(id(e) in needed for e in node.inputs if e is not None):
+                    continue
+            pulled = _pull(node, gradient, needed)
+            del gradient
+            if len(pulled) != len(node.inputs):
+                raise RuntimeError(f"{node.name}: its derivative returned {len(pulled)} gradients for {len(node.inputs)} inputs")
+            for edge, part in zip(node.inputs, pulled):
+                if edge is not None and part is not None and (needed is None or id(edge) in needed):
+                    give(edge, part)
+            del pulled
+            part = None
+            if not retain_graph:
+                node.release()
+        # What is left are leaves.
+        for leaf in list(pending):
+            gradient = pending.pop(leaf)[0]
+            if leaf._hooks:
+                gradient = run_hooks(leaf._hooks, gradient)
+            if id(leaf) in wanted_ids:
+                captured[id(leaf)] = gradient
+            if accumulate:
+                _accumulate(leaf, gradient, create_graph)
+                if leaf._post_hooks:
+                    for hook in list(leaf._post_hooks.values()):
+                        hook(leaf)
+            del gradient
+    if wanted is None:
+        return None
+    if accumulate:
+        for tensor, edge in zip(inputs, wanted):
+            if type(edge) is Node and id(edge) in captured:
+                _accumulate(tensor, captured[id(edge)], create_graph)
+    return [captured.get(id(edge)) if edge is not None else None for edge in wanted]
+
+
+def _pull(node, gradient, needed):
+    try:
+        return node.pull(node, gradient)
+    except Exception as problem:
+        if node.trace is not None:
+            problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.trace)))
+        raise
+
+
+def run_hooks(hooks, gradient):
+    for hook in list(hooks.values()):
+        changed = hook(gradient)
+        if changed is not None:
+            gradient = changed
+    return gradient
+
+
+def _accumulate(leaf, gradient, create_graph):
+    """Add into `leaf.grad`, never sharing memory with anything else."""
+    old = leaf._grad
+    if old is not None:
+        leaf._grad = old + gradient if create_graph else old.add_(gradient)
+    elif create_graph:
+        leaf._grad = gradient
+    else:
+        # 3: the caller's name, ours, getrefcount's; 2: the tensor's slot, getrefcount's
+        sole = getrefcount(gradient) <= 3 and getrefcount(gradient._storage) <= 2
+        gradient = gradient.detach() if sole and gradient._spec.contiguous else gradient.detach().clone()
+        leaf._grad = gradient
+
+
+def _leading_to(wanted: set[int], roots) -> set[int]:
+    """The ids of all nodes from which an edge in `wanted` can be reached, and of those edges."""
+    needed = set(wanted)
+    seen: set[int] = set()
+    stack = [(edge_of(r), False) for r in roots]
+    while stack:
+        node, ready = stack.pop()
+        if node is None:
+            continue
+        if ready:
+            if any(id(e) in needed for e in node.inputs if e is not None):
+                needed.add(id(node))
+        elif id(node) not in seen:
+            seen.add(id(node))
+            if type(node) is Node:
+                stack.append((node, True))
+                stack.extend((e, False) for e in node.inputs if e is not None)
+    return needed

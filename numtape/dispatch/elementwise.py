@@ -1,0 +1,383 @@
+"""Elementwise calls: find or make the plan, launch one kernel, leave a node on the tape.
+
+A plan is found by the specs of the tensor operands, the types of the number operands and the values of static ones. Making
+one traces the op on symbols, prints the expression into the elementwise template, and lays out the slots.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtape import dtypes, graph, layout
+from numtape.autograd import mode, tape
+from numtape.dispatch import derive
+from numtape.graph import Symbol
+from numtape.kernels import library
+from numtape.kernels.cpu import elementwise as template
+from numtape.kernels.cpu.driver import Table, launch, launch_new
+from numtape.op import Op
+from numtape.spec import Spec, spec_of
+from numtape.tensor import Tensor, alias, check_inplace, empty, make, rebase
+
+GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
+PLANS = 4096  # plans kept per op
+
+
+class Plan:
+    """How to run one op on operands of known specs."""
+
+    __slots__ = ("direct", "identity", "keep", "spec", "table")
+
+    def __init__(self, table: Table | None, spec: Spec, direct: bool, identity: int | None = None):
+        self.keep, self.table = table, table.address if table else 0
+        self.spec = spec
+        self.direct = direct  # whether gradients may flow as they are: no operand is broadcast or converted
+        self.identity = identity  # the position of the argument that already is the result
+
+
+def call(op: Op, args: tuple) -> Tensor:
+    """Run an elementwise op on tensors and numbers, given in the order of `op.names`."""
+    key, operands, recorded, traced = scan(op, args)
+    if traced:
+        return trace_call(op, args)
+    plan = op.plans.get(key)
+    if plan is None:
+        plan = op.plans[key] = make_plan(op, args, None)
+    if recorded and op.vjp and mode.state.enabled and plan.spec.dtype.is_floating_point:
+        if not plan.direct:
+            return call(op, match(op, args, plan.spec.shape))
+        node = prepare(op, args)
+        out = _run(op, plan, args, operands)
+        finish(op, node, out)
+        out._node, out._requires_grad = node, True
+        return out
+    return _run(op, plan, args, operands)
+
+
+def _run(op, plan, args, operands):
+    if plan.table:
+        try:
+            return make(launch_new(plan.table, *operands), plan.spec)
+        except MemoryError:
+            raise MemoryError(f"{op.name}: cannot allocate {plan.spec.nbytes:,} bytes for the result of shape {tuple(plan.spec.shape)}") from None
+        except OverflowError:
+            raise RuntimeError(f"{op.name}: a number is too large for int64") from None
+    if plan.identity is not None:
+        return args[plan.identity]
+    return empty(plan.spec, op.name)
+
+
+def scan(op: Op, args: tuple, target: Tensor | None = None):
+    """The key of a call's plan, the operands of its launch, whether a tensor requires grad, whether it is being traced."""
+    key: list = [] if target is None else [target._spec]
+    addresses: list = []
+    numbers: list = []
+    recorded = traced = False
+    static = op.static
+    for name, a in zip(op.names, args):
+        if isinstance(a, Tensor):
+            key.append(a._spec)
+            addresses.append(a._address)
+            if a._requires_grad:
+                recorded = True
+        elif isinstance(a, Symbol):
+            traced = True
+        elif a is None or name in static:
+            key.append((a,))
+        elif isinstance(a, (bool, int, float)):
+            key.append(type(a))
+            numbers.append(a)
+        elif isinstance(a, np.generic):
+            a = a.item()
+            key.append(type(a))
+            numbers.append(a)
+        else:
+            raise TypeError(f"{op.name}(): argument '{name}' must be Tensor or Number, not {type(a).__name__}")
+    return tuple(key), addresses + numbers, recorded, traced
+
+
+def trace_call(op: Op, args: tuple):
+    """Write the call down: a formula with a derivative of its own stays one symbol, others are taken apart."""
+    if op.rule is not None:
+        return graph.call(op, args)
+    body = op.fn(*args)
+    if op.vjp is None or any(isinstance(v, derive.Derived) for v in op.vjp) or not isinstance(body, Symbol):
+        return body
+    inputs = tuple(graph.as_symbol(a) for a in args if not isinstance(a, (str, type(None), tuple)))
+    return Symbol(op, inputs, body.dtype, priority=body.priority, extent=body.extent, value=(body, args))
+
+
+# ------------------------------------------------------------------------------------------------ plans
+def leaves(op: Op, args: tuple):
+    """The symbols of a call's operands, as its arguments; and the tensor and the number symbols in launch order."""
+    symbols, tensors, numbers = [], [], []
+    for name, a in zip(op.names, args):
+        if isinstance(a, Tensor):
+            symbol = graph.leaf(a._spec.dtype, 0 if a._spec.ndim else 1)
+            tensors.append(symbol)
+        elif a is None or name in op.static:
+            symbol = a
+        else:
+            symbol = graph.leaf(dtypes.scalar_dtype(a), 2, graph.ROW)
+            numbers.append(symbol)
+        symbols.append(symbol)
+    return symbols, tensors, numbers
+
+
+def lowering(tensors, numbers):
+    """A `Lowering` that knows the operands' names, and the dtype codes of the number slots."""
+    printer = graph.Lowering({s: f"x{k}" for k, s in enumerate(tensors)})
+    codes = []
+    for k, s in enumerate(numbers):
+        code = "f64" if s.dtype.is_floating_point else "i64"
+        printer.slots[s] = (f"s{k}", dtypes.float64 if code == "f64" else dtypes.int64)
+        codes.append(code)
+    return printer, codes
+
+
+def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
+    """Trace, print, compile (or load) and lay out. With `target`, the result is converted to its dtype and written there."""
+    if len(op.plans) > PLANS:
+        op.plans.clear()
+    symbols, tensors, numbers = leaves(op, args)
+    result = trace_call(op, tuple(symbols))
+    specs = [a._spec for a in args if isinstance(a, Tensor)]
+    shape = layout.broadcast_shapes(op.name, *(s.shape for s in specs))
+    if not isinstance(result, Symbol):
+        result = graph.as_symbol(result)
+    if op.traits.get("pullback"):
+        result = graph.convert(result, symbols[0].dtype)
+    if target is None:
+        if result in tensors:
+            position = next(i for i, s in enumerate(symbols) if s is result)
+            if args[position]._spec.shape == shape:
+                return Plan(None, args[position]._spec, True, position)
+        spec = spec_of(result.dtype, specs[0].device, shape, layout.output_strides(shape, [(s.shape, s.strides) for s in specs]))
+    else:
+        spec = target
+    same = all(s.shape == shape and s.dtype is result.dtype for s in specs if s.dtype.is_floating_point)
+    return Plan(build(op.name, spec, specs, graph.convert(result, spec.dtype), tensors, numbers), spec, same and spec.dtype is result.dtype)
+
+
+def build(name, out: Spec, specs, result: Symbol, tensors, numbers) -> Table | None:
+    """The launch of an elementwise expression over operands of these specs; None if there is nothing to compute."""
+    if out.numel == 0:
+        return None
+    strides = [layout.expand_strides(s.shape, s.strides, out.shape) for s in specs]
+    sizes, steps = layout.coalesce(out.shape, out.strides, *strides)
+    if not sizes:
+        sizes, steps = (1,), [(1,)] * (1 + len(specs))
+    printer, codes = lowering(tensors, numbers)
+    lines = printer.lower([result])
+    classes = [template.stride_class(s[-1]) for s in steps]
+    text = template.text(
+        name,
+        f"{', '.join(s.dtype.name for s in specs)} -> {out.dtype.name}",
+        printer.imports(),
+        (out.dtype.code, classes[0]),
+        list(zip((s.dtype.code for s in specs), classes[1:])),
+        codes,
+        lines,
+        printer.cast(result, out.dtype),
+    )
+    kernel = library.kernel(name, text)
+    return Table(kernel, out.numel, GRAIN, 1 + len(specs) + len(codes), template.constants(sizes, steps), nbytes=out.nbytes)
+
+
+# ------------------------------------------------------------------------------------------------ recording
+def match(op: Op, args: tuple, shape) -> tuple:
+    """The arguments with those that require grad expanded and converted, as recorded ops, to what the op computes with."""
+    operands = [(a._spec.dtype, 0 if a._spec.ndim else 1) if isinstance(a, Tensor) else (dtypes.scalar_dtype(a), 2) for a in args if _counts(op, a)]
+    kinds = None
+    if op.rule is not None:
+        kinds = op.rule(op.name, operands)[0]
+    else:
+        symbols, _, _ = leaves(op, args)
+        kinds = [trace_call(op, tuple(symbols)).dtype] * len(operands)
+    result, position = [], 0
+    for a in args:
+        kind = None
+        if _counts(op, a):
+            kind, position = kinds[position], position + 1
+        if isinstance(a, Tensor) and a._requires_grad:
+            if a._spec.dtype is not kind:
+                a = a.to(kind)
+            if a._spec.shape != shape:
+                a = a.expand(shape)
+        elif isinstance(a, Tensor) and a._spec.dtype.is_floating_point and a._spec.dtype is not kind:
+            a = a.to(kind)
+        if isinstance(a, Tensor) and a._spec.shape != shape and a._spec.dtype.is_floating_point:
+            a = a.expand(shape)
+        result.append(a)
+    return tuple(result)
+
+
+def _counts(op, a):
+    return isinstance(a, Tensor) or (isinstance(a, (int, float)) and a is not None)
+
+
+def prepare(op: Op, args: tuple):
+    """A node for a call about to run, with the inputs that its rules need."""
+    inputs = tuple(tape.edge_of(a) if isinstance(a, Tensor) and op.vjp[i] is not None else None for i, a in enumerate(args))
+    wanted: set[str] = set()
+    for edge, names in zip(inputs, op.saves):
+        if edge is not None:
+            wanted.update(names)
+    node = tape.Node(op.name, inputs, pull)
+    node.op = op
+    saved, versions = [], []
+    for name, a in zip(op.names, args):
+        if not isinstance(a, Tensor):
+            saved.append(a)
+            versions.append(None)
+        elif name in wanted:
+            saved.append(a)
+            versions.append(a._storage.version)
+        else:
+            saved.append(None)
+            versions.append(None)
+    node.saved, node.versions = saved, versions
+    node.extra = "out" in wanted
+    return node
+
+
+def finish(op: Op, node, out: Tensor) -> None:
+    """Let the node keep the result if a rule needs it."""
+    node.spec = out._spec
+    if node.extra:
+        node.saved.append(alias(out))
+        node.versions.append(out._storage.version)
+    if all(v is None for v in node.versions):
+        node.versions = None
+
+
+def unpack(node):
+    """The saved arguments (and result) of a node, unless freed or overwritten."""
+    saved = node.saved
+    if saved is None:
+        raise RuntimeError(tape.freed(node))
+    if node.versions is not None:
+        for a, version in zip(saved, node.versions):
+            if version is not None and a._storage.version != version:
+                raise RuntimeError(tape.overwritten(node, a._spec, a._storage, version))
+    return saved
+
+
+def pull(node, gradient):
+    """The gradients of an elementwise call: one fused kernel each, or the rule on tensors while recording."""
+    op, saved = node.op, unpack(node)
+    values = dict(zip(op.names, saved))
+    values["g"] = gradient
+    recording = mode.state.enabled
+    if node.extra:
+        values["out"] = out = saved[-1]
+        if recording:
+            values["out"] = out = alias(out)
+            out._node, out._requires_grad = node, True
+    gradients = []
+    for i, edge in enumerate(node.inputs):
+        if edge is None:
+            gradients.append(None)
+        elif recording:
+            gradients.append(op.vjp[i](*[values[name] for name in op.saves[i]]))
+        else:
+            gradients.append(call(pullback(op, i), tuple([values[name] for name in op.saves[i]])))
+    return gradients
+
+
+def pullback(op: Op, i: int) -> Op:
+    """The derivative rule for input i, as an elementwise op of its own."""
+    found = op.pullbacks.get(i)
+    if found is None:
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.vjp[i], static=op.static, pullback=True)
+        found.names = op.saves[i]
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ in place and out=
+def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
+    """Run an elementwise op in place: the result goes into `target`, which is the first argument."""
+    check_inplace(target, name)
+    key, operands, recorded, traced = scan(op, args, target)
+    if traced:
+        raise RuntimeError(f"{name}: in-place operations cannot be used in a formula or derivative rule")
+    plan = op.plans.get(key)
+    if plan is None:
+        _check_target(op, args, target, name)
+        plan = op.plans[key] = make_plan(op, args, target._spec)
+    if recorded and mode.state.enabled and target._spec.dtype.is_floating_point:
+        if not plan.direct or not op.vjp:
+            return target.copy_(call(op, args))
+        node = prepare(op, args)
+        write(op, plan, args, operands, target, name)
+        finish(op, node, target)
+        rebase(target, node)
+    else:
+        write(op, plan, args, operands, target, name)
+    return target
+
+
+def write(op, plan, args, operands, target, name):
+    """Launch into the memory of `target`; operands that overlap it in part are copied first."""
+    memory, spec = target._storage, target._spec
+    if plan.table:
+        k = 0
+        for a in args:
+            if isinstance(a, Tensor):
+                if a._storage is memory and (a._address != target._address or a._spec is not spec) and _overlaps(a, target):
+                    operands[k] = (copy := alias(a).clone())._address
+                    if copy._spec is not a._spec:  # the copy is laid out afresh: plan again
+                        args = tuple(copy if b is a else b for b in args)
+                        key, operands, _, _ = scan(op, args, target)
+                        plan = op.plans.get(key) or op.plans.setdefault(key, make_plan(op, args, spec))
+                k += 1
+        try:
+            launch(plan.table, target._address, *operands)
+        except OverflowError:
+            raise RuntimeError(f"{name}: a number is too large for int64") from None
+    memory.version += 1
+    memory.writer = name
+
+
+def _overlaps(a: Tensor, b: Tensor) -> bool:
+    end_a = a._address + a._spec.extent * a._spec.dtype.itemsize
+    end_b = b._address + b._spec.extent * b._spec.dtype.itemsize
+    return a._address < end_b and b._address < end_a and not (a._address == b._address and a._spec.strides == b._spec.strides)
+
+
+def _check_target(op, args, target, name):
+    shape = layout.broadcast_shapes(name, *(a._spec.shape for a in args if isinstance(a, Tensor)))
+    if shape != target._spec.shape:
+        raise RuntimeError(f"{name}: output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
+    if layout.overlaps_itself(target._spec.shape, target._spec.strides):
+        raise RuntimeError(
+            f"{name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    symbols, _, _ = leaves(op, args)
+    result = trace_call(op, tuple(symbols))
+    kind = result.dtype if isinstance(result, Symbol) else dtypes.scalar_dtype(result)
+    if not dtypes.can_cast(kind, target._spec.dtype) and not op.traits.get("converts"):
+        raise RuntimeError(f"{name}: result type {kind.name} can't be cast to the desired output type {target._spec.dtype.name}")
+
+
+def call_out(op: Op, args: tuple, out: Tensor) -> Tensor:
+    """Run an elementwise op into the tensor given as `out=`."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{op.name}: out: expected a Tensor, got {type(out).__name__}")
+    if mode.state.enabled and (out._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args)):
+        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    shape = layout.broadcast_shapes(op.name, *(a._spec.shape for a in args if isinstance(a, Tensor)))
+    if out._spec.shape != shape:
+        if out._spec.numel:
+            raise RuntimeError(f"{op.name}: out: expected shape {list(shape)}, got {list(out.shape)}; give a tensor of that shape, or an empty one")
+        fresh = empty(spec_of(out._spec.dtype, out._spec.device, shape), op.name)
+        out._storage, out._address, out._spec = fresh._storage, fresh._address, fresh._spec
+    _, operands, _, _ = scan(op, args, out)
+    key = (out._spec, *scan(op, args)[0])
+    plan = op.plans.get(key)
+    if plan is None:
+        _check_target(op, args, out, op.name)
+        plan = op.plans[key] = make_plan(op, args, out._spec)
+    write(op, plan, args, operands, out, op.name)
+    return out

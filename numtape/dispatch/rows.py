@@ -1,0 +1,398 @@
+"""Reductions and row formulas: sum, softmax, variance, and their derivatives, one kernel each.
+
+The op is traced on symbols that are one value per element or one per row (`graph.FULL`, `graph.ROW`). Its reductions are
+grouped into stages, each one pass over the row; the text of all stages goes into the row template, or, for one plain
+reduction over a dim that is not innermost, into the column template.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from numtape import dtypes, graph, layout
+from numtape.autograd import mode, tape
+from numtape.dispatch import elementwise
+from numtape.graph import FULL, ROW, Symbol
+from numtape.kernels import library
+from numtape.kernels.cpu import columns, rows
+from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.kernels.cpu.elementwise import store_line, stride_class
+from numtape.op import Op
+from numtape.spec import spec_of
+from numtape.tensor import Tensor, alias, empty, make
+
+PIECE = 65536  # a reduction to one number is split into pieces of this many elements, whatever the number of threads
+PLANS = 4096
+
+
+class Plan:
+    __slots__ = ("keep", "second", "spec", "table")
+
+    def __init__(self, table, spec, second=None):
+        self.keep, self.table, self.spec, self.second = table, table.address if table else 0, spec, second
+
+
+# ------------------------------------------------------------------------------------------------ calls
+def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """Run a row op over `dims` (ascending, from the front) of its first argument; others are tensors, numbers or static."""
+    recorded = op.vjp is not None and mode.state.enabled and any(isinstance(a, Tensor) and a._requires_grad for a in args)
+    if not recorded:
+        return run(op, args, dims, keepdim, (FULL,) * len(args))
+    args = _match(op, args)
+    node = elementwise.prepare(op, args)
+    out = run(op, args, dims, True, (FULL,) * len(args))
+    node.pull = pull
+    node.spec = (dims, args[0]._spec)
+    if node.extra:
+        node.saved.append(alias(out))
+        node.versions.append(out._storage.version)
+    if not out._spec.dtype.is_floating_point:
+        return out if keepdim else _squeezed(out, dims)
+    if op.traits["reduces"] and not keepdim:
+        out = _squeezed(out, dims)
+    out._node, out._requires_grad = node, True
+    return out
+
+
+def _match(op, args):
+    kind = op.traits["computes"](args[0]._spec.dtype) if "computes" in op.traits else args[0]._spec.dtype
+    shape = args[0]._spec.shape
+    return tuple(
+        (a if a._spec.dtype is kind or not kind.is_floating_point else a.to(kind)).expand(shape) if isinstance(a, Tensor) and a._requires_grad else a
+        for a in args
+    )
+
+
+def _squeezed(out: Tensor, dims) -> Tensor:
+    shape = tuple(n for d, n in enumerate(out._spec.shape) if d not in dims)
+    return make(out._storage, spec_of(out._spec.dtype, out._spec.device, shape))
+
+
+def pull(node, gradient):
+    """The gradients of a row op: one kernel each, or the rule on tensors while recording."""
+    op, saved = node.op, elementwise.unpack(node)
+    dims, spec = node.spec
+    if op.traits["reduces"]:
+        gradient = gradient.reshape(tuple(1 if d in dims else n for d, n in enumerate(spec.shape)))
+    values = dict(zip(op.names, saved)) | {"g": gradient, "dim": dims, "shape": spec.shape}
+    recording = mode.state.enabled
+    if node.extra:
+        values["out"] = out = saved[-1]
+        if recording:
+            values["out"] = out = alias(out)
+            out._node, out._requires_grad = _keepdim_node(node, dims, spec, op), True
+    gradients: list = []
+    for i, edge in enumerate(node.inputs):
+        if edge is None:
+            gradients.append(None)
+            continue
+        names = op.saves[i]
+        arguments = tuple(values[name] for name in names)
+        if recording or op.traits.get("rule_on_tensors"):
+            gradients.append(op.vjp[i](*arguments))
+        else:
+            reduces = op.traits["reduces"]
+            extents = tuple(ROW if reduces and name in ("g", "out") else FULL for name in names)
+            gradients.append(run(_pullback(op, i), arguments, dims, True, extents, spec.shape))
+    return gradients
+
+
+def _keepdim_node(node, dims, spec, op):
+    """For a rule that uses `out` while recording: `out` there keeps the reduced dims, the node's own output may not."""
+    return node
+
+
+def _pullback(op: Op, i: int) -> Op:
+    found = op.pullbacks.get(i)
+    if found is None:
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "row", op.vjp[i], static=(*op.static, "dim", "shape"), reduces=False, pullback=True)
+        found.names = op.saves[i]
+    return found
+
+
+def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
+    """Run without recording. `shape` is that of the full operands, if none of them is the first argument."""
+    key, operands, _, traced = elementwise.scan(op, args)
+    key = (*key, dims, keepdim, extents)
+    plan = op.plans.get(key)
+    if plan is None:
+        if len(op.plans) > PLANS:
+            op.plans.clear()
+        plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
+        if plan is None:  # the reduced dims are no single run of memory: bring them together first
+            return run(op, _gathered(args, dims, extents), dims, keepdim, extents, shape)
+        op.plans[key] = plan
+    if not plan.table:
+        return _empty(op, plan, args)
+    out = make(launch_new(plan.table, *operands), plan.spec)
+    return plan.second(out) if plan.second is not None else out
+
+
+def _empty(op, plan, args):
+    """The result over no elements: the identity of a sum or product, NaN of a mean, an error where there is none."""
+    out = empty(plan.spec, op.name)
+    if plan.spec.numel:
+        value = op.traits.get("empty")
+        if value is None:
+            raise IndexError(
+                f"{op.name}(): Expected reduction dim to be specified for input.numel() == 0, or to have non-zero size: "
+                f"there is nothing to reduce in a tensor of shape {tuple(args[0].shape)}"
+            )
+        out.fill_(value)
+    return out
+
+
+def _gathered(args, dims, extents):
+    result = []
+    for a, extent in zip(args, extents):
+        if isinstance(a, Tensor) and extent == FULL and a._spec.ndim:
+            rest = [d for d in range(a._spec.ndim) if d not in dims]
+            order = [*rest, *dims]
+            back = [order.index(d) for d in range(len(order))]
+            with mode.no_grad():
+                a = a.permute(order).contiguous().permute(back)
+        result.append(a)
+    return tuple(result)
+
+
+# ------------------------------------------------------------------------------------------------ plans
+def make_plan(op, args, dims, keepdim, extents, shape):
+    symbols, tensors, numbers, specs = [], [], [], []
+    for name, a, extent in zip(op.names, args, extents):
+        if isinstance(a, Tensor):
+            symbol = graph.leaf(a._spec.dtype, 0, extent)
+            tensors.append(symbol)
+            specs.append(a._spec)
+        elif a is None or name in op.static:
+            symbol = a
+        else:
+            symbol = graph.leaf(dtypes.scalar_dtype(a), 2, ROW)
+            numbers.append(symbol)
+        symbols.append(symbol)
+    root = graph.as_symbol(op.fn(*symbols) if op.family == "row" else graph.reduction(op, symbols[0]))
+    if op.traits.get("pullback"):
+        root = graph.convert(root, symbols[op.names.index("g")].dtype)
+    reduces = op.traits["reduces"]
+    kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
+    result_shape = shape if not reduces else kept if keepdim else tuple(n for d, n in enumerate(shape) if d not in dims)
+    spec = spec_of(root.dtype, args[0]._spec.device, result_shape)
+    length = prod(shape[d] for d in dims)
+    if spec.numel == 0 or (length == 0 and reduces):
+        return Plan(None, spec)
+    strides = [layout.expand_strides(s.shape, s.strides, shape) for s in specs]
+    full_out = layout.contiguous_strides(shape)
+    kept_out = layout.contiguous_strides(kept)
+    out_strides = tuple(0 if d in dims else s for d, s in enumerate(kept_out)) if reduces else full_out
+    inner_order = [out_strides if not reduces else strides[0], *strides] if not reduces else strides
+    sizes, inner = layout.coalesce(tuple(shape[d] for d in dims), *[tuple(s[d] for d in dims) for s in inner_order])
+    if len(sizes) > 1:
+        return None
+    inner_steps = [s[0] for s in inner] if sizes else [1] * len(inner_order)
+    if reduces:
+        inner_steps = [1, *inner_steps]
+    rest = [d for d in range(len(shape)) if d not in dims]
+    outer, outer_steps = layout.coalesce(tuple(shape[d] for d in rest), *[tuple(s[d] for d in rest) for s in (out_strides, *strides)])
+    program = Program(root, tensors, numbers)
+    if program.single and len(specs) == 1 and inner_steps[1] != 1 and outer and outer_steps[1][-1] == 1 and length > 1:
+        return _column_plan(op, program, spec, specs[0], length, inner_steps[1], outer, outer_steps)
+    if program.single and len(specs) == 1 and not outer and length > 2 * PIECE and not numbers:
+        return _two_phase_plan(op, program, spec, specs[0], length, inner_steps)
+    classes = [None if reduces else stride_class(inner_steps[0]), *(stride_class(s) for s in inner_steps[1:])]
+    text = program.text(op.name, spec.dtype.code, [(s.dtype.code, c) for s, c in zip(specs, classes[1:])], classes[0])
+    units = prod(outer)
+    words = rows.constants(length, 0, length, outer, inner_steps, outer_steps)
+    grain = max(1, elementwise.GRAIN // max(length, 1))
+    return Plan(Table(library.kernel(op.name, text), units, grain, 1 + len(specs) + len(numbers), words, nbytes=spec.nbytes), spec)
+
+
+def _two_phase_plan(op, program, spec, operand, length, inner_steps):
+    """Pieces first, then the pieces' results: the same pieces whatever the number of threads."""
+    pieces = -(-length // PIECE)
+    partial = program.reductions[0].partial
+    partials = spec_of(partial, spec.device, (pieces,))
+    text = program.text(op.name, partial.code, [(operand.dtype.code, stride_class(inner_steps[1]))], None, phase=1)
+    words = rows.constants(PIECE, length, length, (pieces,), inner_steps, [(1,), (PIECE * inner_steps[1],)])
+    first = Table(library.kernel(op.name, text), pieces, 1, 2, words, nbytes=partials.nbytes)
+    text = program.text(op.name, spec.dtype.code, [(partial.code, "c")], None, phase=2)
+    words = rows.constants(pieces, 0, length, (), (1, 1), [(), ()])
+    last = Table(library.kernel(op.name, text), 1, 0, 2, words, nbytes=spec.nbytes)
+    return Plan(first, partials, lambda parts, table=last: make(launch_new(table.address, parts._address), spec))
+
+
+def _column_plan(op, program, spec, operand, length, row_step, outer, outer_steps):
+    text = program.column_text(op.name, spec.dtype.code, operand.dtype.code)
+    count, (out_steps, in_steps) = outer[-1], outer_steps
+    words = columns.constants(length, count, row_step, out_steps[-1], outer[:-1], out_steps[:-1], in_steps[:-1])
+    units = prod(outer[:-1]) * -(-count // columns.WIDTH)
+    grain = max(1, elementwise.GRAIN // (length * min(count, columns.WIDTH)))
+    arguments = 2 + len(program.numbers)
+    return Plan(Table(library.kernel(op.name, text), units, grain, arguments, words, nbytes=spec.nbytes), spec)
+
+
+class Program:
+    """A traced row op, ordered into stages."""
+
+    def __init__(self, root: Symbol, tensors, numbers):
+        self.root, self.tensors, self.numbers = root, tensors, numbers
+        nodes = _order(root)
+        found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
+        level: dict[Symbol, int] = {}
+        for n in nodes:
+            level[n] = max((level[c] for c in graph.children(n)), default=0) + (n in found)
+        self.stages = [[n for n in found if level[n] == k] for k in range(1, 1 + max(level.values()))] if found else []
+        self.reductions = [_Accumulator(n) for n in found]
+        self.nodes = nodes
+        self.single = len(found) == 1 and root.extent == ROW
+
+    def _printer(self, names=None):
+        printer = graph.Lowering(names)
+        for k, s in enumerate(self.numbers):
+            printer.slots[s] = (f"s{k}", dtypes.float64 if s.dtype.is_floating_point else dtypes.int64)
+        for n in self.nodes:
+            if n.op == "count":
+                printer.slots[n] = ("n", dtypes.float64)
+        return printer
+
+    def _codes(self):
+        return ["f64" if s.dtype.is_floating_point else "i64" for s in self.numbers]
+
+    def text(self, name, out, inputs, out_class, phase=0):
+        """The row kernel's text. Phase 1 stops at the reduction's own result, phase 2 starts from such results."""
+        row = self._printer({s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == ROW})
+        loads_of = {k: _load(k, code, kind) for k, (code, kind) in enumerate(inputs) if kind != "b"}
+        body: list[str] = []
+        broadcast = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL and inputs[k if phase != 2 else 0][1] == "b"}
+        full = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL} | broadcast
+        spilled: dict[Symbol, str] = {}
+        serial = 0
+        for index, stage in enumerate(self.stages):
+            accumulators = []
+            lines_before: list[str] = []
+            roots = [n.inputs[0] for n in stage]
+            if phase != 2:
+                lines_before += row.lower(_frontier(roots))
+            loop = graph.Lowering(row.names | full, f"e{index}_", row.slots, row.calls)
+            spill: list[str] = []
+            if phase == 0 and index == len(self.stages) - 1 and self.root.extent == FULL and out_class == "c":
+                loop.lower(roots)
+                kept = self._worth_keeping(loop.names, out)
+                loop = graph.Lowering(row.names | full, f"e{index}_", row.slots, row.calls)
+                if kept is not None:
+                    spilled[kept] = "out[i]"
+            for n in stage:
+                a = _Accumulator(n)
+                if phase == 2:
+                    lines, value = [], "x0"
+                else:
+                    lines = loop.lower([n.inputs[0]])
+                    value = loop.cast(n.inputs[0], a.kind)
+                accumulators.append(a.reduction(f"r{serial}", lines, value, row.calls, pairwise=phase != 2))
+                serial += 1
+            if spilled:
+                spill = [f"out[i] = {loop.names[k]}" for k in spilled]
+            used = [loads_of[k] for k in loads_of if self.tensors[k].extent == FULL] if phase != 2 else list(loads_of.values())
+            body += lines_before + rows.stage(used, accumulators, spill)
+            for n, a in zip(stage, accumulators):
+                row.names[n] = f"t_{a.variable}"
+                code = (_Accumulator(n).partial if phase == 1 else n.dtype).code
+                body.append(f"t_{a.variable} = {code}({a.variable})")
+        if phase == 1:
+            body.append(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
+        elif self.root.extent == ROW:
+            body += row.lower([self.root])
+            body.append(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
+        else:
+            body += row.lower(_frontier([self.root], stop=spilled))
+            loop = graph.Lowering(row.names | full | spilled, "f", row.slots, row.calls)
+            lines = loop.lower([self.root])
+            body += ["for i in range(length):"]
+            text = "\n".join(lines)
+            needed = [loads_of[k] for k in loads_of if self.tensors[k].extent == FULL]
+            body += [f"    {line}" for line in [*needed, *lines, store_line((out, out_class), loop.cast(self.root, self.root.dtype))]]
+            del text
+        signature = f"{', '.join(s.dtype.name for s in self.tensors)} -> {out}"
+        return rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
+
+    def column_text(self, name, out, operand):
+        row = self._printer()
+        node = self.stages[0][0]
+        loop = graph.Lowering(row.names | {self.tensors[0]: "x0"}, "e", row.slots, row.calls)
+        lines = row.lower(_frontier([node.inputs[0]])) + loop.lower([node.inputs[0]])
+        a = _Accumulator(node)
+        reduction = a.reduction("r0", lines, loop.cast(node.inputs[0], a.kind), row.calls)
+        row.names[node] = "t_r0"
+        result = [f"t_r0 = {node.dtype.code}(r0)", *row.lower([self.root])]
+        signature = f"{self.tensors[0].dtype.name} -> {out}"
+        body = (out, operand, self._codes(), reduction, result, row.cast(self.root, self.root.dtype))
+        return columns.text(name, signature, row.imports(), *body)
+
+    def _worth_keeping(self, computed, out) -> Symbol | None:
+        """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
+        for n in reversed(_order(self.root, stop=set())):
+            costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
+            if n in computed and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
+                return n
+        return None
+
+
+def _load(k, code, kind):
+    test = " != 0" if code == "b8" else ""
+    return f"x{k} = in{k}[i * step{k}]{test}" if kind == "s" else f"x{k} = in{k}[i]{test}"
+
+
+def _stored(text, code):
+    return f"u8({text})" if code == "b8" else text
+
+
+def _order(root, stop=()):
+    done, result, stack = set(), [], [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            result.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack.extend((c, False) for c in reversed(graph.children(node)) if c not in stop)
+    return result
+
+
+def _frontier(roots, stop=()):
+    """The per-row values that per-element ones need."""
+    found, stack, seen = [], list(roots), set()
+    while stack:
+        node = stack.pop()
+        if node in seen or node in stop:
+            continue
+        seen.add(node)
+        if node.extent == ROW:
+            if node.op != "constant":
+                found.append(node)
+        else:
+            stack.extend(graph.children(node))
+    return found
+
+
+class _Accumulator:
+    """How a reduction's value is gathered: the dtype of elements, of blocks, and of the sum over blocks."""
+
+    def __init__(self, node: Symbol):
+        self.op, self.kind = node.op, node.operand_dtypes[0]
+        self.wide = node.op.traits.get("wide", False) and self.kind is dtypes.float32
+        self.partial = dtypes.float64 if self.wide else self.kind
+
+    def reduction(self, variable, lines, value, calls, pairwise=True):
+        combine, kind = self.op.traits["combine"], self.kind
+        library_function = self.op.traits.get("library")
+        suffix = {True: "", False: ""}[True]
+        part = self.partial if not pairwise else kind
+        if library_function:
+            suffix = f"_{part.code}" if part.is_floating_point else "_int"
+            calls.add(f"{library_function}{suffix}")
+            function = f"{library_function}{suffix}"
+            text = lambda a, b: f"{function}({a}, {b})"
+        else:
+            text = lambda a, b: combine.format(a=a, b=b, t=kind.code)
+        identity = self.op.traits["identity"](part)
+        total = self.partial.code if self.op.traits.get("wide") and part.is_floating_point and pairwise else None
+        return rows.Reduction(variable, lines, value, text, identity, part.code, total)

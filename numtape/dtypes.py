@@ -1,0 +1,211 @@
+"""Element types and PyTorch's promotion between them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BOOL, INT, FLOAT, COMPLEX = range(4)
+
+
+class dtype:
+    """An element type, such as `numtape.float32`. There is one object for each, so they compare by identity.
+
+    >>> import numtape as nt
+    >>> nt.float32.itemsize, nt.float32.is_floating_point, nt.int64.is_signed
+    (4, True, True)
+    """
+
+    __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy", "supported")
+
+    def __init__(self, name: str, code: str, kind: int, itemsize: int, *, signed: bool = True, supported: bool = True):
+        self.name, self.code, self.kind, self.itemsize = name, code, kind, itemsize
+        self.is_floating_point, self.is_complex, self.is_signed = kind == FLOAT, kind == COMPLEX, signed
+        self.supported = supported
+        self.numpy = np.dtype(name) if supported else None
+
+    def __repr__(self) -> str:
+        return f"numtape.{self.name}"
+
+    def __reduce__(self):
+        return _by_name, (self.name,)
+
+    def to_complex(self) -> dtype:
+        raise _not_yet("dtype.to_complex", complex64)
+
+
+bool = dtype("bool", "b8", BOOL, 1, signed=False)
+uint8 = dtype("uint8", "u8", INT, 1, signed=False)
+int8 = dtype("int8", "i8", INT, 1)
+int16 = short = dtype("int16", "i16", INT, 2)
+int32 = int = dtype("int32", "i32", INT, 4)
+int64 = long = dtype("int64", "i64", INT, 8)
+float32 = float = dtype("float32", "f32", FLOAT, 4)
+float64 = double = dtype("float64", "f64", FLOAT, 8)
+# Declared, so that programs find the names; using one raises a clear error.
+float16 = half = dtype("float16", "f16", FLOAT, 2, supported=False)
+bfloat16 = dtype("bfloat16", "bf16", FLOAT, 2, supported=False)
+uint16 = dtype("uint16", "u16", INT, 2, signed=False, supported=False)
+uint32 = dtype("uint32", "u32", INT, 4, signed=False, supported=False)
+uint64 = dtype("uint64", "u64", INT, 8, signed=False, supported=False)
+complex64 = cfloat = dtype("complex64", "c64", COMPLEX, 8, supported=False)
+complex128 = cdouble = dtype("complex128", "c128", COMPLEX, 16, supported=False)
+
+SUPPORTED = (bool, uint8, int8, int16, int32, int64, float32, float64)
+DECLARED = (float16, bfloat16, uint16, uint32, uint64, complex64, complex128)
+ALL = {d.name: d for d in SUPPORTED + DECLARED}
+_OF_NUMPY = {d.numpy: d for d in SUPPORTED}
+_ALIASES = ("short", "int", "long", "float", "double", "half", "cfloat", "cdouble")
+
+
+def _by_name(name: str) -> dtype:
+    return ALL[name]
+
+
+def _not_yet(op: str, kind: dtype) -> RuntimeError:
+    names = ", ".join(d.name for d in SUPPORTED)
+    return RuntimeError(f"{op}: {kind} is not supported yet; supported are {names}")
+
+
+def check(op: str, kind: object) -> dtype:
+    """`kind` as a supported dtype (Python's and NumPy's types are understood), or an error naming `op`."""
+    if isinstance(kind, dtype):
+        if not kind.supported:
+            raise _not_yet(op, kind)
+        return kind
+    if kind in _PYTHON:
+        return get_default_dtype() if kind is _pyfloat else _PYTHON[kind]
+    try:
+        return of_numpy(np.dtype(kind), op)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"{op}: dtype: expected a numtape dtype such as numtape.float32, got {kind!r}") from None
+
+
+def of_numpy(kind: np.dtype, op: str = "from_numpy") -> dtype:
+    """The dtype of a NumPy dtype."""
+    if found := _OF_NUMPY.get(kind):
+        return found
+    if declared := ALL.get(kind.name):
+        raise _not_yet(op, declared)
+    raise TypeError(f"{op}: cannot convert an array of {kind}; supported are {', '.join(d.name for d in SUPPORTED)}")
+
+
+_pybool, _pyint, _pyfloat = type(True), type(0), type(0.0)
+_PYTHON = {_pybool: bool, _pyint: int64, _pyfloat: float32}
+
+# ------------------------------------------------------------------------------------------------ promotion
+_default = float32
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of new floating-point tensors made from Python numbers; float32 unless set otherwise."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the dtype of new floating-point tensors made from Python numbers: float32 or float64."""
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"set_default_dtype: only floating-point dtypes can be the default, got {d}")
+    _default = check("set_default_dtype", d)
+
+
+def _promote(a: dtype, b: dtype) -> dtype:
+    if a is b:
+        return a
+    if a.kind != b.kind:
+        return a if a.kind > b.kind else b
+    if a.kind == INT and a.is_signed != b.is_signed:
+        unsigned, signed = (a, b) if b.is_signed else (b, a)
+        return signed if signed.itemsize > unsigned.itemsize else int16
+    return a if a.itemsize > b.itemsize else b
+
+
+_TABLE = {(a, b): _promote(a, b) for a in SUPPORTED for b in SUPPORTED}
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype that both can be converted to, by PyTorch's table.
+
+    >>> import numtape as nt
+    >>> nt.promote_types(nt.uint8, nt.int8)
+    numtape.int16
+    """
+    return _TABLE[check("promote_types", type1), check("promote_types", type2)]
+
+
+def scalar_dtype(value: object) -> dtype:
+    """The dtype of a Python number on its own."""
+    if isinstance(value, (_pybool, np.bool_)):
+        return bool
+    if isinstance(value, (_pyint, np.integer)):
+        return int64
+    if isinstance(value, (_pyfloat, np.floating)):
+        return _default
+    raise TypeError(f"expected a number, got {type(value).__name__}")
+
+
+def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
+    """A lower-priority operand counts only if it is of a higher kind (PyTorch's combine_categories)."""
+    if higher is None or lower is None:
+        return higher or lower
+    return _TABLE[higher, lower] if lower.kind > higher.kind else higher
+
+
+def promote_operands(dimensioned, zero_dim, numbers) -> dtype:
+    """The result dtype of operands of three priorities: tensors with dimensions, zero-dimensional tensors, numbers."""
+    parts = []
+    for group in (dimensioned, zero_dim, numbers):
+        joint = None
+        for d in group:
+            joint = d if joint is None else _TABLE[joint, d]
+        parts.append(joint)
+    result = _combine(parts[0], _combine(parts[1], parts[2]))
+    assert result is not None
+    return result
+
+
+def can_cast(from_: dtype, to: dtype) -> _pybool:
+    """Whether PyTorch's rules allow converting `from_` to `to` in an in-place operation: never to a lower kind.
+
+    >>> import numtape as nt
+    >>> nt.can_cast(nt.int64, nt.float32), nt.can_cast(nt.float32, nt.int64)
+    (True, False)
+    """
+    if from_.kind > to.kind:
+        return False
+    return not (to.kind == INT and not to.is_signed and from_.kind == INT and from_.is_signed) and not (to.kind == BOOL and from_.kind != BOOL)
+
+
+class finfo:
+    """The numerical limits of a floating-point dtype.
+
+    >>> import numtape as nt
+    >>> nt.finfo(nt.float32).bits
+    32
+    """
+
+    def __init__(self, type: dtype | None = None):
+        d = check("finfo", type or _default)
+        if not d.is_floating_point:
+            raise TypeError(f"finfo: expected a floating-point dtype, got {d}; use iinfo for integers")
+        info = np.finfo(d.numpy)
+        self.dtype, self.bits = d.name, d.itemsize * 8
+        self.eps, self.max, self.min = _pyfloat(info.eps), _pyfloat(info.max), _pyfloat(info.min)
+        self.tiny = self.smallest_normal = _pyfloat(info.tiny)
+        self.resolution = _pyfloat(info.resolution)
+
+
+class iinfo:
+    """The limits of an integer dtype.
+
+    >>> import numtape as nt
+    >>> nt.iinfo(nt.int8).max
+    127
+    """
+
+    def __init__(self, type: dtype):
+        d = check("iinfo", type)
+        if d.kind != INT:
+            raise TypeError(f"iinfo: expected an integer dtype, got {d}; use finfo for floating point")
+        info = np.iinfo(d.numpy)
+        self.dtype, self.bits, self.max, self.min = d.name, d.itemsize * 8, _pyint(info.max), _pyint(info.min)

@@ -1,0 +1,118 @@
+"""The elementwise pattern: out[i] = f(x[i], y[i], ...) over any strides.
+
+A kernel is generic in shape. It walks rows of the innermost dim (after dims have been merged); the inner loop is specialised
+on each operand's stride class there: contiguous ("c", SIMD), broadcast ("b", read once a row) or strided ("s").
+
+Slots: the addresses (out, then inputs), the scalars; then inner size, number of outer dims, the inner strides (out, inputs),
+and for each outer dim, innermost first: its size and the strides (out, inputs).
+"""
+
+from __future__ import annotations
+
+TEXT = '''"""{name}: {signature}"""
+from numtape.kernels.intrinsics import *
+{imports}
+
+def kernel(args, start, stop):
+    p = slots(args)
+{scalars}    inner, outer = p[{base}], p[{base} + 1]
+    row = start // inner
+    column = start - row * inner
+    while start < stop:
+        count = min(inner - column, stop - start)
+        {offsets} = {first}
+        rest = row
+        for d in range(outer):
+            at = {dims} + {step} * d
+            index = rest
+            if d < outer - 1:
+                rest = rest // p[at]
+                index = index - rest * p[at]
+{advance}{pointers}        for i in range(count):
+{body}
+        start += count
+        row += 1
+        column = 0
+'''
+
+
+SIZES = {"u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
+
+
+def load_lines(operands, names, steps):
+    """The lines that set up typed pointers, and those that load element i as x0, x1, ...
+
+    `operands` are (dtype code, stride class), out first; `names` their offsets; inner strides stand in slots from `steps`.
+    """
+    pointers, loads = [], []
+    for k, (code, kind) in enumerate(operands):
+        memory = "u8" if code == "b8" else code
+        address = f"p[{k}] + {SIZES[memory]} * {names[k]}"
+        if k == 0:
+            pointers.append(f"out = out_{memory}({address})")
+            if kind == "s":
+                pointers.append(f"out_step = p[{steps}]")
+            continue
+        test = " != 0" if code == "b8" else ""
+        pointers.append(f"in{k - 1} = in_{memory}({address})")
+        if kind == "b":
+            pointers.append(f"x{k - 1} = in{k - 1}[0]{test}")
+        elif kind == "s":
+            pointers.append(f"step{k - 1} = p[{steps + k}]")
+            loads.append(f"x{k - 1} = in{k - 1}[i * step{k - 1}]{test}")
+        else:
+            loads.append(f"x{k - 1} = in{k - 1}[i]{test}")
+    return pointers, loads
+
+
+def scalar_lines(scalars, first):
+    """The lines that read the scalars s0, s1, ... from the slots after the addresses."""
+    return "".join(
+        f"    s{k} = slot_{code}(p, {first + k})\n" if code in ("f32", "f64") else f"    s{k} = {code}(p[{first + k}])\n"
+        for k, code in enumerate(scalars)
+    )
+
+
+def store_line(out, result):
+    """The line that stores the text `result` as element i of out."""
+    stored = f"u8({result})" if out[0] == "b8" else result
+    return f"out[{'i * out_step' if out[1] == 's' else 'i'}] = {stored}"
+
+
+def text(name, signature, imports, out, inputs, scalars, lines, result):
+    """The kernel's text.
+
+    `out` is (dtype code, stride class); `inputs` a list of the same; `scalars` a list of dtype codes. `lines` are the
+    statements that compute the text `result` from x0, x1, ... and s0, s1, ...
+    """
+    operands = [out, *inputs]
+    count = len(operands)
+    base = count + len(scalars)
+    names = ["o", *(f"a{k}" for k in range(len(inputs)))]
+    pointers, loads = load_lines(operands, names, base + 2)
+    return TEXT.format(
+        name=name,
+        signature=signature,
+        imports=imports,
+        scalars=scalar_lines(scalars, count),
+        base=base,
+        dims=base + 2 + count,
+        step=count + 1,
+        offsets=", ".join(names),
+        first=", ".join(f"column * p[{base + 2 + k}]" for k in range(count)),
+        advance="".join(f"            {n} += index * p[at + {k + 1}]\n" for k, n in enumerate(names)),
+        pointers="".join(f"        {line}\n" for line in pointers),
+        body="\n".join(f"            {line}" for line in [*loads, *lines, store_line(out, result)]),
+    )
+
+
+def constants(sizes, strides):
+    """The slots after addresses and scalars: `sizes` and each operand's strides, outermost first, at least one dim."""
+    words = [sizes[-1], len(sizes) - 1, *(s[-1] for s in strides)]
+    for d in range(len(sizes) - 2, -1, -1):
+        words += [sizes[d], *(s[d] for s in strides)]
+    return words
+
+
+def stride_class(stride):
+    return {1: "c", 0: "b"}.get(stride, "s")

@@ -1,0 +1,28 @@
+"""Sequences: values that depend on their position only."""
+
+RAMP = '''"""ramp: {code}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    out = out_{code}(p[0])
+    first, step = {read}
+    for i in range(start, stop):
+        out[i] = {code}(first + step * i)
+'''
+
+LINSPACE = '''"""linspace: {code}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    out = out_{code}(p[0])
+    first, last, step = slot_f64(p, 1), slot_f64(p, 2), slot_f64(p, 3)
+    count = p[4]
+    for i in range(start, stop):
+        from_start = first + step * f64(i)
+        from_end = last - step * f64(count - 1 - i)
+        out[i] = {code}(from_start if i < count // 2 else from_end)
+'''

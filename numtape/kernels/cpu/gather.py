@@ -1,0 +1,58 @@
+"""The gather pattern: rows picked or added by an index along one dim of (outer, n, inner).
+
+Slots of `index_select`: out, x, index, error cell; n, index count, inner size in elements, element size code is in the text.
+A unit is one picked row. `index_add` goes by blocks of columns, and through the index in order, so sums are the same bits
+for any number of threads. An index out of range sets the error cell and touches nothing.
+"""
+
+from __future__ import annotations
+
+SELECT = '''"""index_select: {code}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    index, bad = in_i64(p[2]), out_i64(p[3])
+    n, count, inner = p[4], p[5], p[6]
+    for unit in range(start, stop):
+        block = unit // count
+        k = index[unit - block * count]
+        if k < 0:
+            k += n
+        if k < 0 or k >= n:
+            bad[0] = 1
+            bad[1] = k
+        else:
+            out = out_{code}(p[0] + {size} * unit * inner)
+            x = in_{code}(p[1] + {size} * (block * n + k) * inner)
+            for i in range(inner):
+                out[i] = x[i]
+'''
+
+ADD = '''"""index_add: {code}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    index, bad = in_i64(p[2]), out_i64(p[3])
+    n, count, inner, width = p[4], p[5], p[6], p[7]
+    blocks = (inner + width - 1) // width
+    for unit in range(start, stop):
+        block = unit // blocks
+        first = (unit - block * blocks) * width
+        last = min(first + width, inner)
+        for j in range(count):
+            k = index[j]
+            if k < 0:
+                k += n
+            if k < 0 or k >= n:
+                bad[0] = 1
+                bad[1] = k
+            else:
+                out = out_{code}(p[0] + {size} * ((block * n + k) * inner + first))
+                x = in_{code}(p[1] + {size} * ((block * count + j) * inner + first))
+                for i in range(last - first):
+                    out[i] = {code}(out[i] + x[i])
+'''

@@ -1,0 +1,105 @@
+"""The line pattern: each unit of work walks one dim in order, for scans, gathers, scatters and positions of extrema.
+
+Slots: the operands' addresses, extra arguments; then the line's length, each operand's step along the line, the number of
+other dims, and for each, innermost first: its size and each operand's stride. Lines are independent, so any split of them
+among threads gives the same bits; within a line the order is fixed.
+"""
+
+from __future__ import annotations
+
+from numtape.kernels.cpu.elementwise import SIZES
+
+TEXT = '''"""{name}: {signature}"""
+from numtape.kernels.intrinsics import *
+{imports}
+
+def kernel(args, start, stop):
+    p = slots(args)
+    length, outer = p[{base}], p[{base} + 1 + {count}]
+{setup}    for unit in range(start, stop):
+        {offsets} = {zeros}
+        rest = unit
+        for d in range(outer):
+            at = {base} + {count} + 2 + {count} * d + d
+            index = rest
+            if d < outer - 1:
+                rest = rest // p[at]
+                index = index - rest * p[at]
+{advance}{pointers}{body}
+'''
+
+CUMSUM = """
+total = {accumulate}(0)
+for i in range(length):
+    total = total + {accumulate}(in0[i * step1]{test})
+    out0[i * step0] = {code}(total)
+"""
+
+GATHER = """
+for i in range(length):
+    k = in1[i * step2]
+    if k < 0:
+        k += size
+    if k < 0 or k >= size:
+        bad[0] = 1
+        bad[1] = in1[i * step2]
+    else:
+        out0[i * step0] = in0[k * step1]
+"""
+
+SCATTER_ADD = """
+for i in range(length):
+    k = in1[i * step2]
+    if k < 0:
+        k += size
+    if k < 0 or k >= size:
+        bad[0] = 1
+        bad[1] = in1[i * step2]
+    else:
+        out0[k * step0] = {code}(out0[k * step0] + in0[i * step1])
+"""
+
+EXTREMUM = """
+best = in0[0]
+at_best = i64(0)
+for i in range(1, length):
+    x = in0[i * step1]
+    if (x {sign} best) | ((x != x) & (best == best)):
+        best = x
+        at_best = i
+out0[0] = best
+out1[0] = at_best
+"""
+
+
+def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports=""):
+    """The kernel's text: `outputs` and `inputs` are dtype codes; `extra` arguments follow the addresses."""
+    operands = [*(("out", k, c) for k, c in enumerate(outputs)), *(("in", k, c) for k, c in enumerate(inputs))]
+    base, count = len(operands) + extra, len(operands)
+    names = [f"a{k}" for k in range(count)]
+    pointers = []
+    for k, (kind, number, code) in enumerate(operands):
+        memory = "u8" if code == "b8" else code
+        pointers.append(f"{kind}{number} = {kind}_{memory}(p[{k}] + {SIZES[memory]} * a{k})")
+        pointers.append(f"step{k} = p[{base + 1 + k}]")
+    return TEXT.format(
+        name=name,
+        signature=signature,
+        imports=imports,
+        base=base,
+        count=count,
+        setup="".join(f"    {line}\n" for line in setup),
+        offsets=", ".join(names),
+        zeros=", ".join("0" for _ in names),
+        advance="".join(f"            {n} += index * p[at + {k + 1}]\n" for k, n in enumerate(names)),
+        pointers="".join(f"        {line}\n" for line in pointers),
+        body="\n".join(f"        {line}" for line in body.strip().splitlines()),
+    )
+
+
+def constants(length, steps, sizes, strides):
+    """The slots after addresses and extra arguments; `sizes` and `strides` of the other dims, outermost first."""
+    words = [length, *steps, len(sizes)]
+    for d in range(len(sizes) - 1, -1, -1):
+        words += [sizes[d], *(s[d] for s in strides)]
+    return words

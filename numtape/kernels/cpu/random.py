@@ -1,0 +1,139 @@
+"""The random pattern: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+
+Element i of a draw is a function of (seed, offset, i) alone: block i // 4 of the counter gives four 32-bit words (two
+float64 take a block). So the bits are the same for any number of threads, and on every device.
+
+Slots: out address, seed, offset; then the draw's own parameters. A unit is one block of four words.
+"""
+
+PHILOX = '''from numtape.kernels.intrinsics import *
+{imports}
+
+@inline
+def philox(block, offset, seed):
+    """Four 32-bit words (as int64) of a counter block."""
+    mask = i64(0xFFFFFFFF)
+    c0, c1 = block & mask, (block >> 32) & mask
+    c2, c3 = offset & mask, (offset >> 32) & mask
+    k0, k1 = seed & mask, (seed >> 32) & mask
+    for _ in range(10):
+        p0, p1 = i64(0xD2511F53) * c0, i64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = ((p1 >> 32) & mask) ^ c1 ^ k0, p1 & mask, ((p0 >> 32) & mask) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + i64(0x9E3779B9)) & mask, (k1 + i64(0xBB67AE85)) & mask
+    return c0, c1, c2, c3
+
+'''
+
+# Four words w0..w3 become `values`, stored at 4 * block + 0, 1, 2, 3 while below `count`.
+FOUR = (
+    PHILOX
+    + '''
+def kernel(args, start, stop):
+    """{name}"""
+    p = slots(args)
+    out = out_{code}(p[0])
+    seed, offset, count = p[1], p[2], p[{parameters}]
+{setup}    whole = min(stop, count // 4)
+    for block in range(start, whole):
+        w0, w1, w2, w3 = philox(block, offset, seed)
+{values}        out[4 * block] = {v0}
+        out[4 * block + 1] = {v1}
+        out[4 * block + 2] = {v2}
+        out[4 * block + 3] = {v3}
+    for block in range(max(start, whole), stop):
+        w0, w1, w2, w3 = philox(block, offset, seed)
+{values}        left = count - 4 * block
+        out[4 * block] = {v0}
+        if left > 1:
+            out[4 * block + 1] = {v1}
+        if left > 2:
+            out[4 * block + 2] = {v2}
+        if left > 3:
+            out[4 * block + 3] = {v3}
+'''
+)
+
+# Two float64 of 53 bits from a block's four words: units are blocks of two elements.
+TWO = (
+    PHILOX
+    + '''
+def kernel(args, start, stop):
+    """{name}"""
+    p = slots(args)
+    out = out_{code}(p[0])
+    seed, offset, count = p[1], p[2], p[{parameters}]
+{setup}    for block in range(start, stop):
+        w0, w1, w2, w3 = philox(block, offset, seed)
+{values}        out[2 * block] = {v0}
+        if 2 * block + 1 < count:
+            out[2 * block + 1] = {v1}
+'''
+)
+
+PERMUTATION = (
+    PHILOX
+    + '''
+def kernel(args, start, stop):
+    """randperm: Fisher and Yates' shuffle, one draw of 64 bits a step."""
+    p = slots(args)
+    out = out_i64(p[0])
+    seed, offset, count = p[1], p[2], p[3]
+    for i in range(count):
+        out[i] = i
+    for i in range(count - 1, 0, -1):
+        w0, w1, w2, w3 = philox(i, offset, seed)
+        j = ((w0 << 30) ^ w1) % (i + 1)
+        kept = out[i]
+        out[i] = out[j]
+        out[j] = kept
+'''
+)
+
+
+def _format(template, name, code, parameters, setup, values, outputs, imports=""):
+    return template.format(
+        name=name,
+        code=code,
+        parameters=parameters,
+        setup="".join(f"    {line}\n" for line in setup),
+        values="".join(f"        {line}\n" for line in values),
+        imports=imports,
+        **{f"v{k}": v for k, v in enumerate(outputs)},
+    )
+
+
+def uniform(code):
+    """`low + u * (high - low)`, u in [0, 1) of 24 (float32) or 53 (float64) bits; parameters: low, high, count."""
+    setup = [f"low, span = slot_{code}(p, 3), slot_{code}(p, 4) - slot_{code}(p, 3)"]
+    if code == "f32":
+        outputs = [f"low + f32(w{k} >> 8) * f32(5.9604644775390625e-08) * span" for k in range(4)]
+        return _format(FOUR, "uniform", code, 5, setup, [], outputs)
+    outputs = [f"low + f64(({a} >> 5) * 67108864 + ({b} >> 6)) * 1.1102230246251565e-16 * span" for a, b in (("w0", "w1"), ("w2", "w3"))]
+    return _format(TWO, "uniform", code, 5, setup, [], outputs)
+
+
+def normal(code):
+    """`mean + std * z` by Box and Muller (1958); parameters: mean, std, count."""
+    imports = f"from numtape.kernels.vecmath import log_{code}, sqrt_{code}, sin_{code}, cos_{code}"
+    setup = [f"mean, std = slot_{code}(p, 3), slot_{code}(p, 4)"]
+    if code == "f32":
+        values = []
+        for k in (0, 2):
+            values += [
+                f"r{k} = sqrt_f32(f32(-2) * log_f32(f32((w{k} >> 8) + 1) * f32(5.9604644775390625e-08)))",
+                f"t{k} = f32(w{k + 1} >> 8) * f32(5.9604644775390625e-08) * f32(6.283185307179586)",
+            ]
+        outputs = [f"mean + std * (r{k} * {f}_f32(t{k}))" for k in (0, 2) for f in ("cos", "sin")]
+        return _format(FOUR, "normal", code, 5, setup, values, outputs, imports)
+    values = [
+        "r = sqrt_f64(-2.0 * log_f64(f64((w0 >> 5) * 67108864 + (w1 >> 6) + 1) * 1.1102230246251565e-16))",
+        "t = f64((w2 >> 5) * 67108864 + (w3 >> 6)) * 1.1102230246251565e-16 * 6.283185307179586",
+    ]
+    return _format(TWO, "normal", code, 5, setup, values, ["mean + std * (r * cos_f64(t))", "mean + std * (r * sin_f64(t))"], imports)
+
+
+def integers(code):
+    """Integers in [low, high); parameters: low, high, count. 60 bits are taken, so the bias is below 2**-28 for any range of 32 bits."""
+    setup = ["low, span = p[3], p[4] - p[3]"]
+    outputs = [f"{code}(low + ((({a} << 28) ^ {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
+    return _format(TWO, "randint", code, 5, setup, [], outputs)

@@ -1,0 +1,184 @@
+"""Scalar mathematics that LLVM vectorises: every public function exists as `name_f32` and `name_f64`.
+
+    exp exp2 expm1 sigmoid tanh sinh cosh        _vec_exp
+    log log2 log10 log1p softplus                _vec_log
+    pow                                          _vec_pow
+    sin cos tan asin acos atan atan2             _vec_trig
+    erf erfc                                     _vec_erf
+    sqrt rsqrt floor ceil round trunc fma copysign maximum minimum fmod remainder        here
+
+A function takes and returns scalars of its one type; called in a loop it is inlined and the loop becomes packed instructions, because
+nothing in it branches, looks up a table or calls a library. Exceptions: fmod and remainder call libm for each element, since a
+quotient may have more digits than any fixed number of steps can take off. Each docstring names the error bound; special values (NaN,
+infinities, signed zeros, denormals) are C's, and NaN goes in and comes out everywhere but where C says otherwise (`pow(nan, 0) == 1`).
+
+Under NUMBA_DISABLE_JIT=1 the same formulas run as Python on NumPy scalars.
+
+>>> import numpy as np
+>>> from numba import njit
+>>> @njit
+... def exp_all(out, x):
+...     for i in range(x.size):
+...         out[i] = exp_f32(x[i])
+>>> x = np.array([0.0, -np.inf, 0.6931472], np.float32)
+>>> out = np.empty_like(x)
+>>> exp_all(out, x)
+>>> out
+array([1., 0., 2.], dtype=float32)
+"""
+
+# ruff: noqa: F401 (the imports are the public names)
+
+import numpy as np
+
+from numtape.kernels import _vec_llvm as llvm
+from numtape.kernels._vec_erf import erf_f32, erf_f64, erfc_f32, erfc_f64
+from numtape.kernels._vec_exp import (
+    cosh_f32,
+    cosh_f64,
+    exp2_f32,
+    exp2_f64,
+    exp_f32,
+    exp_f64,
+    expm1_f32,
+    expm1_f64,
+    sigmoid_f32,
+    sigmoid_f64,
+    sinh_f32,
+    sinh_f64,
+    tanh_f32,
+    tanh_f64,
+)
+from numtape.kernels._vec_log import (
+    log1p_f32,
+    log1p_f64,
+    log2_f32,
+    log2_f64,
+    log10_f32,
+    log10_f64,
+    log_f32,
+    log_f64,
+    softplus_f32,
+    softplus_f64,
+)
+from numtape.kernels._vec_pow import pow_f32, pow_f64
+from numtape.kernels._vec_trig import (
+    acos_f32,
+    acos_f64,
+    asin_f32,
+    asin_f64,
+    atan2_f32,
+    atan2_f64,
+    atan_f32,
+    atan_f64,
+    cos_f32,
+    cos_f64,
+    sin_f32,
+    sin_f64,
+    tan_f32,
+    tan_f64,
+)
+
+UNARY = (
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan"),
+    *("erf", "erfc", "sigmoid", "softplus", "sqrt", "rsqrt", "floor", "ceil", "round", "trunc"),
+)
+BINARY = ("pow", "atan2", "copysign", "maximum", "minimum", "fmod", "remainder")
+TERNARY = ("fma",)
+
+
+def _instructions(T):
+    zero, one = T(0), T(1)
+
+    @llvm.scalar(T)
+    def sqrt(x):
+        """Square root, correctly rounded."""
+        return llvm.sqrt(x)
+
+    @llvm.scalar(T)
+    def rsqrt(x):
+        """1 / sqrt(x), within 2 ulp."""
+        return one / llvm.sqrt(x)
+
+    @llvm.scalar(T)
+    def floor(x):
+        """Greatest integer <= x."""
+        return llvm.floor(x)
+
+    @llvm.scalar(T)
+    def ceil(x):
+        """Least integer >= x."""
+        return llvm.ceil(x)
+
+    @llvm.scalar(T)
+    def round(x):
+        """Nearest integer, ties to even."""
+        return llvm.rint(x)
+
+    @llvm.scalar(T)
+    def trunc(x):
+        """Integer part, towards zero."""
+        return llvm.trunc(x)
+
+    @llvm.scalar(T)
+    def fma(a, b, c):
+        """a * b + c, rounded once."""
+        return llvm.fma(a, b, c)
+
+    @llvm.scalar(T)
+    def copysign(x, y):
+        """|x| with the sign of y."""
+        return llvm.copysign(x, y)
+
+    @llvm.scalar(T)
+    def maximum(x, y):
+        """The greater of the two, NaN if one is NaN; +0 is greater than -0."""
+        return llvm.maximum(x, y)
+
+    @llvm.scalar(T)
+    def minimum(x, y):
+        """The lesser of the two, NaN if one is NaN; -0 is less than +0."""
+        return llvm.minimum(x, y)
+
+    @llvm.scalar(T)
+    def fmod(x, y):
+        """x - y * trunc(x / y), exact, with the sign of x. Calls libm."""
+        return llvm.fmod(x, y)
+
+    @llvm.scalar(T)
+    def remainder(x, y):
+        """x - y * floor(x / y) with the sign of y, as Python's % and torch.remainder. Calls libm."""
+        r = llvm.fmod(x, y)
+        return llvm.where((r != zero) & ((r < zero) != (y < zero)), r + y, r)
+
+    return sqrt, rsqrt, floor, ceil, round, trunc, fma, copysign, maximum, minimum, fmod, remainder
+
+
+(
+    sqrt_f32,
+    rsqrt_f32,
+    floor_f32,
+    ceil_f32,
+    round_f32,
+    trunc_f32,
+    fma_f32,
+    copysign_f32,
+    maximum_f32,
+    minimum_f32,
+    fmod_f32,
+    remainder_f32,
+) = _instructions(np.float32)
+(
+    sqrt_f64,
+    rsqrt_f64,
+    floor_f64,
+    ceil_f64,
+    round_f64,
+    trunc_f64,
+    fma_f64,
+    copysign_f64,
+    maximum_f64,
+    minimum_f64,
+    fmod_f64,
+    remainder_f64,
+) = _instructions(np.float64)

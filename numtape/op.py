@@ -1,0 +1,142 @@
+"""The `Op` record, the rules for dtypes, and the one table of all ops.
+
+An op is defined once, in `ops/`. Its record holds the scalar function (or the formula), one derivative rule per input, the
+dtype rule and the docstring; kernels, gradients, functions, methods, tests and benchmarks follow from the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from numtape import dtypes
+from numtape.dtypes import dtype
+
+TABLE: dict[str, Op] = {}
+
+# An operand of a dtype rule: its dtype and its priority (0: has dimensions, 1: zero-dimensional, 2: a Python number).
+Operand = tuple[dtype, int]
+
+
+class Op:
+    """One op: what it computes, how it is differentiated, and what it is called."""
+
+    __slots__ = (
+        "aliases",
+        "defaults",
+        "doc",
+        "domain",
+        "family",
+        "fn",
+        "functional",
+        "inplace",
+        "method",
+        "name",
+        "names",
+        "plans",
+        "public",
+        "pullbacks",
+        "rule",
+        "saves",
+        "scalar",
+        "settings",
+        "static",
+        "traits",
+        "vjp",
+    )
+
+    def __init__(self, name: str, family: str, fn: Callable, rule=None, vjp=None, *, static=(), inplace=False, method=True, **traits):
+        code = fn.__code__
+        self.name, self.family, self.fn, self.rule, self.doc = name, family, fn, rule, fn.__doc__
+        self.names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+        self.defaults: tuple = fn.__defaults__ or ()
+        self.static = frozenset(static)
+        self.settings: dict = {}
+        self.inplace, self.method = inplace, method
+        self.aliases: tuple[str, ...] = tuple(traits.pop("aliases", ()))
+        self.domain = traits.pop("domain", None)
+        self.functional = traits.pop("functional", False)
+        self.traits = traits
+        self.plans: dict = {}
+        self.pullbacks: dict[int, Op] = {}
+        self.scalar = None  # the parsed scalar function, made when first needed
+        self.public: Callable | None = None
+        self.vjp = (vjp,) if callable(vjp) else vjp
+        # the names that each rule uses; what a rule does not name is not kept alive
+        self.saves = tuple(rule_names(r) for r in self.vjp) if self.vjp else ()
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def register(self) -> Op:
+        if self.name in TABLE:
+            raise ValueError(f"op {self.name!r} is defined twice")
+        TABLE[self.name] = self
+        return self
+
+
+def rule_names(rule: Callable | None) -> tuple[str, ...]:
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount] if rule else ()
+
+
+# ------------------------------------------------------------------------------------------------ dtype rules
+# A rule takes the operands and returns the dtype each is converted to and the dtype of the result.
+def promoted(operands: list[Operand]) -> dtype:
+    by_priority: tuple[list, list, list] = ([], [], [])
+    for kind, priority in operands:
+        by_priority[priority].append(kind)
+    return dtypes.promote_operands(*by_priority)
+
+
+def arithmetic(name: str, operands: list[Operand]):
+    """Compute and return in the promoted dtype."""
+    d = promoted(operands)
+    return [d] * len(operands), d
+
+
+def numeric(name: str, operands: list[Operand]):
+    """As `arithmetic`, but not defined for booleans."""
+    d = promoted(operands)
+    if d is dtypes.bool:
+        raise RuntimeError(f"{name}: not supported for bool tensors; convert with .to(numtape.int64), or use ~, ^ and logical_not")
+    return [d] * len(operands), d
+
+
+def floating(name: str, operands: list[Operand]):
+    """Compute and return in floating point: integers and booleans become the default dtype."""
+    d = promoted(operands)
+    d = d if d.is_floating_point else dtypes.get_default_dtype()
+    return [d] * len(operands), d
+
+
+def comparison(name: str, operands: list[Operand]):
+    """Compute in the promoted dtype, return bool."""
+    return [promoted(operands)] * len(operands), dtypes.bool
+
+
+def logical(name: str, operands: list[Operand]):
+    """Each operand as a truth value, return bool."""
+    return [dtypes.bool] * len(operands), dtypes.bool
+
+
+def predicate(name: str, operands: list[Operand]):
+    """Each operand in its own dtype, return bool."""
+    return [kind for kind, _ in operands], dtypes.bool
+
+
+def integral(name: str, operands: list[Operand]):
+    """Booleans and integers only."""
+    d = promoted(operands)
+    if d.is_floating_point:
+        raise RuntimeError(f"{name}: not supported for {d.name} tensors; expected bool or integer dtypes")
+    return [d] * len(operands), d
+
+
+def selecting(name: str, operands: list[Operand]):
+    """A condition, then operands that are promoted together (`where`)."""
+    d = promoted(operands[1:])
+    return [dtypes.bool] + [d] * (len(operands) - 1), d
+
+
+def accumulating(kind: dtype) -> dtype:
+    """The dtype of sums and products: integers and booleans add up in int64."""
+    return kind if kind.is_floating_point else dtypes.int64

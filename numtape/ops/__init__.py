@@ -1,0 +1,20 @@
+"""The definitions of all ops, by subject; importing this files them in the table and puts them on `Tensor`."""
+
+from numtape.ops import (
+    activation,
+    arithmetic,
+    compare,
+    creation,
+    exponential,
+    index,
+    linalg,
+    methods,
+    random,
+    reduce,
+    scan,
+    select,
+    trigonometric,
+    view,
+)
+
+PUBLIC = methods.install()

@@ -1,0 +1,287 @@
+"""Making tensors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numtape import dtypes
+from numtape.device import cpu
+from numtape.device import device as device_type
+from numtape.dispatch import elementwise
+from numtape.kernels import library
+from numtape.kernels.cpu import fill as templates
+from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.op import Op
+from numtape.ops.arithmetic import zero
+from numtape.ops.define import composite
+from numtape.ops.view import sizes_of
+from numtape.spec import Spec, spec_of
+from numtape.tensor import Tensor, from_array, make, share_array
+from numtape.tensor import empty as empty_of_spec
+
+_py_float, _py_bool, _py_int = float, bool, int
+
+
+def _kind(op, dtype):
+    return dtypes.get_default_dtype() if dtype is None else dtypes.check(op, dtype)
+
+
+def _spec(op: str, shape, dtype, device) -> Spec:
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"{op}: Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    kind = _kind(op, dtype)
+    if math.prod(shape) * kind.itemsize >= 2**63:
+        raise RuntimeError(f"{op}: invalid size, the tensor of shape {list(shape)} would be larger than any memory")
+    return spec_of(kind, cpu if device is None else device_type(device), tuple(shape))
+
+
+def _finish(t: Tensor, requires_grad) -> Tensor:
+    return t.requires_grad_() if requires_grad else t
+
+
+def _fill_value(x, value):
+    "`value` in x's dtype."
+    return value
+
+
+_fill = Op("fill", "elementwise", _fill_value, lambda name, operands: ([operands[0][0]] * 2, operands[0][0]), (lambda g: zero(g), None))
+
+
+def fill_(self, value):
+    """Set every element to `value`, a number or a zero-dimensional tensor."""
+    if isinstance(value, Tensor):
+        if value._spec.ndim:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+        if value._requires_grad:
+            return self.copy_(value)
+        value = value.item()
+    if not isinstance(value, (_py_int, _py_float, np.generic)):
+        raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
+    return elementwise.call_into(_fill, (self, value), self, "fill_")
+
+
+def zero_(self):
+    """Set every element to zero."""
+    return fill_(self, 0)
+
+
+def _filled(spec, value, op) -> Tensor:
+    t = empty_of_spec(spec, op)
+    fill_(t, value)
+    t._storage.version = 0
+    return t
+
+
+@composite(creation=True)
+def empty(*size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, memory_format=None, out=None):
+    "A tensor of uninitialised memory."
+    return _finish(empty_of_spec(_spec("empty", sizes_of("empty", size), dtype, device), "empty"), requires_grad)
+
+
+@composite(creation=True)
+def zeros(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+    "A tensor of zeros."
+    return _finish(_filled(_spec("zeros", sizes_of("zeros", size), dtype, device), 0, "zeros"), requires_grad)
+
+
+@composite(creation=True)
+def ones(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+    "A tensor of ones."
+    return _finish(_filled(_spec("ones", sizes_of("ones", size), dtype, device), 1, "ones"), requires_grad)
+
+
+@composite(creation=True)
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+    "A tensor filled with one value; its dtype follows from the value unless given."
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    kind = dtypes.scalar_dtype(fill_value) if dtype is None else dtype
+    return _finish(_filled(_spec("full", sizes_of("full", (size,) if not isinstance(size, int) else ((size,),)), kind, device), fill_value, "full"), requires_grad)
+
+
+def _like_spec(op, x, dtype, device):
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{op}(): argument 'input' must be Tensor, not {type(x).__name__}")
+    from numtape.layout import output_strides
+
+    s = x._spec
+    kind = s.dtype if dtype is None else dtypes.check(op, dtype)
+    return spec_of(kind, s.device if device is None else device_type(device), s.shape, output_strides(s.shape, [(s.shape, s.strides)]))
+
+
+@composite(creation=True)
+def empty_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
+    "Uninitialised memory of the shape and dtype of `input`."
+    return _finish(empty_of_spec(_like_spec("empty_like", input, dtype, device), "empty_like"), requires_grad)
+
+
+@composite(creation=True)
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
+    "Zeros of the shape and dtype of `input`."
+    return _finish(_filled(_like_spec("zeros_like", input, dtype, device), 0, "zeros_like"), requires_grad)
+
+
+@composite(creation=True)
+def ones_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
+    "Ones of the shape and dtype of `input`."
+    return _finish(_filled(_like_spec("ones_like", input, dtype, device), 1, "ones_like"), requires_grad)
+
+
+@composite(creation=True)
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
+    "One value in the shape and dtype of `input`."
+    return _finish(_filled(_like_spec("full_like", input, dtype, device), fill_value, "full_like"), requires_grad)
+
+
+def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
+    """Uninitialised memory with this tensor's dtype unless given."""
+    return empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
+    """Zeros with this tensor's dtype unless given."""
+    return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
+    """Ones with this tensor's dtype unless given."""
+    return ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """One value, with this tensor's dtype unless given."""
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of `data`, with this tensor's dtype unless given."""
+    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+# ------------------------------------------------------------------------------------------------ from data
+def _array_of(op: str, data, kind):
+    """Python numbers, sequences, arrays and tensors as a NumPy array of the dtype PyTorch would choose."""
+    if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
+        array = np.asarray(data)
+        if array.dtype == object:
+            raise TypeError(f"{op}: can't convert an array of Python objects; expected numbers")
+    else:
+        try:
+            array = np.array(_plain(data))
+        except ValueError:
+            raise ValueError(f"{op}: expected sequences of equal lengths at each depth, got a ragged one") from None
+        if array.dtype == object or array.dtype.kind in "USV":
+            raise TypeError(f"{op}: expected numbers, sequences of numbers, an array or a tensor, got {type(data).__name__} {data!r:.60}")
+        if array.dtype.kind == "f":
+            array = array.astype(dtypes.get_default_dtype().numpy) if kind is None else array
+        elif array.dtype.kind in "iu" and array.dtype != np.int64:
+            array = array.astype(np.int64)
+        if not array.size and kind is None:
+            array = array.astype(dtypes.get_default_dtype().numpy)
+    if kind is not None:
+        array = array.astype(kind.numpy)
+    return array
+
+
+def _plain(data):
+    """Tensors inside sequences as Python numbers and lists."""
+    if isinstance(data, Tensor):
+        return data.detach().numpy()
+    if isinstance(data, (list, tuple)) and any(isinstance(v, (list, tuple, Tensor)) for v in data):
+        return [_plain(v) for v in data]
+    return data
+
+
+@composite(creation=True)
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    "A new tensor with a copy of `data`: numbers, nested sequences, an array or a tensor."
+    if device is not None:
+        device_type(device)
+    kind = None if dtype is None else dtypes.check("tensor", dtype)
+    if isinstance(data, Tensor):
+        out = data.detach().clone()
+        return _finish(out if kind is None else out.to(kind), requires_grad)
+    return _finish(from_array(_array_of("tensor", data, kind)), requires_grad)
+
+
+@composite(creation=True)
+def as_tensor(data, dtype=None, device=None):
+    "`data` as a tensor, sharing memory where it can."
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        out = share_array(data)
+        return out if dtype is None else out.to(dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+@composite(creation=True)
+def from_numpy(ndarray):
+    "A tensor that shares the memory of a NumPy array."
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return share_array(ndarray)
+
+
+@composite(creation=True)
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
+    "A zero-dimensional tensor of a number."
+    return tensor(s, dtype=dtype or dtypes.get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+# ------------------------------------------------------------------------------------------------ sequences
+@composite(creation=True)
+def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "start, start + step, ... below `end`; int64 if all are ints, else the default dtype."
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (start, end, step))
+    if step == 0:
+        raise RuntimeError("arange: step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: start {start}, end {end}, step {step}")
+    whole = all(isinstance(v, _py_int) for v in (start, end, step))
+    kind = (dtypes.int64 if whole else dtypes.get_default_dtype()) if dtype is None else dtypes.check("arange", dtype)
+    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
+    spec = _spec("arange", (max(count, 0),), kind, device)
+    if not spec.numel:
+        return _finish(empty_of_spec(spec, "arange"), requires_grad)
+    code = "u8" if kind is dtypes.bool else kind.code
+    word = "slot_f64(p, 1), slot_f64(p, 2)" if kind.is_floating_point else "p[1], p[2]"
+    if kind.is_floating_point:
+        start, step = _py_float(start), _py_float(step)
+    else:
+        start, step = _py_int(start), _py_int(step)
+    kernel = library.kernel("arange", templates.RAMP.format(code=code, read=word))
+    table = Table(kernel, spec.numel, 65536, 3, [], nbytes=spec.nbytes)
+    return _finish(make(launch_new(table.address, start, step), spec), requires_grad)
+
+
+@composite(creation=True)
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "`steps` numbers from start to end, both included, at equal distances."
+    if steps < 0:
+        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
+    start, end = (_py_float(v) for v in (start, end))
+    spec = _spec("linspace", (steps,), dtype, device)
+    if not steps:
+        return _finish(empty_of_spec(spec, "linspace"), requires_grad)
+    kernel = library.kernel("linspace", templates.LINSPACE.format(code="u8" if spec.dtype is dtypes.bool else spec.dtype.code))
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    table = Table(kernel, steps, 65536, 4, [max(steps, 2)], nbytes=spec.nbytes)
+    return _finish(make(launch_new(table.address, start, end, step), spec), requires_grad)
+
+
+@composite(creation=True)
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "A matrix with ones on the diagonal and zeros elsewhere."
+    m = n if m is None else m
+    out = zeros(n, m, dtype=dtype, device=device)
+    from numtape.tensor import alias
+
+    diagonal = spec_of(out.dtype, cpu, (min(n, m),), (m + 1,))
+    fill_(alias(out, diagonal), 1)
+    out._storage.version = 0
+    return _finish(out, requires_grad)

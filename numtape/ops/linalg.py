@@ -1,0 +1,294 @@
+"""Products of vectors and matrices."""
+
+from __future__ import annotations
+
+from math import prod
+
+from numtape import dtypes, layout
+from numtape.dispatch.functions import into
+from numtape.dispatch.record import recorded, wanted
+from numtape.kernels import library
+from numtape.kernels.cpu import matmul_plan
+from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.ops.define import composite
+from numtape.ops.view import contiguous, expanded, sum_to, tensor_of
+from numtape.spec import spec_of
+from numtape.tensor import Tensor, make
+
+KERNEL = '''"""matmul: {code}; the kernel is numtape/kernels/cpu/matmul.py"""
+from numtape.kernels.cpu.matmul import kernel_{code} as kernel
+'''
+_plans: dict = {}
+
+
+def _plan(a, b):
+    """The launch of a product of (..., m, k) by (..., k, n) of equal dtype and batch shape, and the result's spec."""
+    batch = a.shape[:-2]
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
+    spec = spec_of(a.dtype, a.device, (*batch, m, n))
+    if not spec.numel:
+        return None, spec
+    rows, row_blocks, columns, column_blocks = matmul_plan.plan_blocks(prod(batch), m, n, k, a.dtype.itemsize)
+    sizes, (c_steps, a_steps, b_steps) = layout.coalesce(batch, spec.strides[:-2], a.strides[:-2], b.strides[:-2])
+    if len(sizes) > matmul_plan.MAX_BATCH_NDIM:
+        raise RuntimeError(f"matmul: at most {matmul_plan.MAX_BATCH_NDIM} batch dims that cannot be merged, got {len(sizes)}")
+    strides = [*a.strides[-2:], *b.strides[-2:], n]
+    words = [m, n, k, *strides, rows, row_blocks, columns, column_blocks, 0, len(sizes), *sizes, *c_steps, *a_steps, *b_steps]
+    kernel = library.kernel("matmul", KERNEL.format(code=a.dtype.code))
+    units = prod(batch) * row_blocks * column_blocks
+    work = 2 * m * n * k // (row_blocks * column_blocks)
+    table = Table(kernel, units, 1 + matmul_plan.UNIT_FLOPS // max(work, 1) if units > 1 else 0, 3, words, nbytes=spec.nbytes, scratch=True)
+    return table, spec
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product over equal batch shapes; not recorded."""
+    found = _plans.get((a._spec, b._spec))
+    if found is None:
+        if len(_plans) > 4096:
+            _plans.clear()
+        found = _plans[a._spec, b._spec] = _plan(a._spec, b._spec)
+    table, spec = found
+    if table is None:
+        from numtape.tensor import empty
+
+        return empty(spec, "matmul")
+    return make(launch_new(table.address, a._address, b._address), spec)
+
+
+def _pull_product(node, g):
+    a, b = node.unpack()
+    left, right = node.inputs
+    return (
+        matrix_product(g, b.transpose(-2, -1)) if left is not None else None,
+        matrix_product(a.transpose(-2, -1), g) if right is not None else None,
+    )
+
+
+def matrix_product(a: Tensor, b: Tensor) -> Tensor:
+    """The recorded product over equal batch shapes."""
+    out = _product(a, b)
+    if wanted(a, b):
+        recorded(out, "matmul", (a, b), _pull_product, save=(a if b._requires_grad else None, b if a._requires_grad else None))
+    return out
+
+
+def _check(name: str, *tensors):
+    for label, t in zip(("input", "other"), tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}(): argument '{label}' must be Tensor, not {type(t).__name__}")
+    a, b = tensors
+    if a._spec.dtype is not b._spec.dtype:
+        raise RuntimeError(f"{name}: expected both operands to have the same dtype, but got: {a._spec.dtype.name} and {b._spec.dtype.name}")
+
+
+def _inner(name, x, y, k, n):
+    if k != n:
+        raise RuntimeError(
+            f"{name}: inner sizes differ: input is {tuple(x.shape)}, other is {tuple(y.shape)}; "
+            f"mat1 and mat2 shapes cannot be multiplied, expected other to have {k} rows"
+        )
+
+
+@composite(domain="matmul")
+def matmul(input, other, *, out=None):
+    "The matrix product, batched over leading dims, which broadcast; vectors count as rows or columns."
+    _check("matmul", input, other)
+    if out is not None:
+        return into("matmul", matmul(input, other), out)
+    x, y = input, other
+    nx, ny = x._spec.ndim, y._spec.ndim
+    if nx == 2 and ny == 2:
+        _inner("matmul", x, y, x._spec.shape[1], y._spec.shape[0])
+        if x._spec.dtype is dtypes.bool:
+            return matmul(x.to(dtypes.int64), y.to(dtypes.int64)) != 0
+        return matrix_product(x, y)
+    if not nx or not ny:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {nx}D and {ny}D")
+    if x._spec.dtype is dtypes.bool:
+        return matmul(x.to(dtypes.int64), y.to(dtypes.int64)) != 0
+    _inner("matmul", x, y, x._spec.shape[-1], y._spec.shape[-2 if ny > 1 else 0])
+    if ny <= 2 and nx > 2:  # one product of all rows
+        rows = x.reshape(-1, x._spec.shape[-1])
+        result = matrix_product(rows, y if ny == 2 else y.unsqueeze(1))
+        return result.reshape((*x._spec.shape[:-1], y._spec.shape[1]) if ny == 2 else x._spec.shape[:-1])
+    a = x.unsqueeze(0) if nx == 1 else x
+    b = y.unsqueeze(1) if ny == 1 else y
+    batch = layout.broadcast_shapes("matmul", a._spec.shape[:-2], b._spec.shape[:-2])
+    a, b = expanded(a, (*batch, *a._spec.shape[-2:])), expanded(b, (*batch, *b._spec.shape[-2:]))
+    result = matrix_product(a, b)
+    if nx == 1:
+        result = result.squeeze(-2)
+    return result.squeeze(-1) if ny == 1 else result
+
+
+def _of_dims(name: str, x, y, nx, ny):
+    _check(name, x, y)
+    if x._spec.ndim != nx or y._spec.ndim != ny:
+        raise RuntimeError(f"{name}: expected a {nx}D and a {ny}D tensor, got {tuple(x.shape)} and {tuple(y.shape)}")
+
+
+@composite(domain="matmul")
+def mm(input, mat2, *, out=None):
+    "The product of two matrices."
+    _of_dims("mm", input, mat2, 2, 2)
+    return matmul(input, mat2, out=out)
+
+
+@composite(domain="matmul")
+def bmm(input, mat2, *, out=None):
+    "The products of two batches of matrices."
+    _of_dims("bmm", input, mat2, 3, 3)
+    if input._spec.shape[0] != mat2._spec.shape[0]:
+        raise RuntimeError(f"bmm: batch sizes differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
+    return matmul(input, mat2, out=out)
+
+
+@composite(domain="matmul")
+def mv(input, vec, *, out=None):
+    "The product of a matrix and a vector."
+    _of_dims("mv", input, vec, 2, 1)
+    return matmul(input, vec, out=out)
+
+
+@composite(domain="matmul")
+def dot(input, tensor, *, out=None):
+    "The inner product of two vectors."
+    _of_dims("dot", input, tensor, 1, 1)
+    return matmul(input, tensor, out=out)
+
+
+@composite(domain="matmul", aliases=("ger",))
+def outer(input, vec2, *, out=None):
+    "The matrix of all products of the elements of two vectors."
+    if input._spec.ndim != 1 or vec2._spec.ndim != 1:
+        raise RuntimeError(f"outer: Expected 1-D arguments, got {tuple(input.shape)} and {tuple(vec2.shape)}")
+    result = input.unsqueeze(1) * vec2.unsqueeze(0)
+    return result if out is None else into("outer", result, out)
+
+
+def _added(name, input, product, beta, alpha, out):
+    if alpha != 1:
+        product = product * alpha
+    result = product if beta == 0 else product + (input if beta == 1 else input * beta)
+    return result if out is None else into(name, result, out)
+
+
+@composite(domain="matmul")
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    "beta * input + alpha * mat1 @ mat2."
+    return _added("addmm", input, mm(mat1, mat2), beta, alpha, out)
+
+
+@composite(domain="matmul")
+def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
+    "beta * input + alpha * mat @ vec."
+    return _added("addmv", input, mv(mat, vec), beta, alpha, out)
+
+
+@composite(domain="matmul")
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+    "beta * input + alpha * batch1 @ batch2, for each of the batch."
+    return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha, out)
+
+
+# ------------------------------------------------------------------------------------------------ einsum
+@composite(domain="matmul")
+def einsum(equation, *operands):
+    "Sums of products by Einstein's convention: 'ij,jk->ik' is a matrix product. '...' stands for broadcast dims."
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(operands):
+        raise RuntimeError(f"einsum: the equation {equation!r} has {len(terms)} operands, but {len(operands)} were given")
+    labels, named = _labels(equation, terms, operands)
+    if "->" not in equation:
+        counts = {c: sum(t.count(c) for t in terms) for c in set("".join(terms)) - {"."}}
+        output = ("..." if any("..." in t for t in terms) else "") + "".join(sorted(c for c, n in counts.items() if n == 1))
+    rank = max((len(lab) - len(t.replace("...", "")) for lab, t in zip(labels, terms) if "..." in t), default=0)
+    dots = tuple(f".{i}" for i in range(rank - 1, -1, -1))
+    wanted_labels = _expand(output, dots)
+    for c in wanted_labels:
+        if c not in named or wanted_labels.count(c) > 1:
+            raise RuntimeError(f"einsum: output subscript {c} of {equation!r} does not appear in the equation for any input operand, or appears twice")
+    result, have = operands[0], labels[0]
+    result, have = _diagonals(result, have)
+    for index, (other, lab) in enumerate(zip(operands[1:], labels[1:]), 1):
+        other, lab = _diagonals(other, lab)
+        later = {c for rest in labels[index + 1 :] for c in rest} | set(wanted_labels)
+        result, have = _contract(result, have, other, lab, later)
+    gone = [i for i, c in enumerate(have) if c not in wanted_labels]
+    if gone:
+        result = result.sum(gone)
+        have = [c for c in have if c in wanted_labels]
+    return result.permute([have.index(c) for c in wanted_labels]) if have else result
+
+
+def _expand(term, dots):
+    head, ellipsis, tail = term.partition("...")
+    return [*head, *(dots if ellipsis else ()), *tail]
+
+
+def _labels(equation, terms, operands):
+    labels, sizes = [], {}
+    for term, operand in zip(terms, operands):
+        tensor_of("einsum", operand)
+        letters = term.replace("...", "")
+        if not all(c.isalpha() for c in letters):
+            raise RuntimeError(f"einsum: subscripts must be letters, got {term!r} in {equation!r}")
+        rank = operand.ndim - len(letters)
+        if rank < 0 or rank > 0 and "..." not in term:
+            raise RuntimeError(f"einsum: operand of shape {tuple(operand.shape)} does not match the subscripts {term!r}")
+        lab = _expand(term, tuple(f".{i}" for i in range(rank - 1, -1, -1)))
+        labels.append(lab)
+        for c, n in zip(lab, operand.shape):
+            if sizes.setdefault(c, n) != n:
+                if 1 not in (sizes[c], n):
+                    raise RuntimeError(f"einsum: subscript {c} has size {sizes[c]} and {n} in {equation!r}")
+                sizes[c] = max(sizes[c], n)
+    return labels, sizes
+
+
+def _diagonals(x, lab):
+    """Repeated subscripts of one operand: keep the diagonal."""
+    lab = list(lab)
+    while len(set(lab)) < len(lab):
+        c = next(c for c in lab if lab.count(c) > 1)
+        i = lab.index(c)
+        j = lab.index(c, i + 1)
+        from numtape.ops.view import part
+
+        s = x._spec
+        keep = [d for d in range(s.ndim) if d != j]
+        strides = [s.strides[d] + (s.strides[j] if d == i else 0) for d in keep]
+        x = part(x, [s.shape[d] for d in keep], strides, 0, "diagonal")
+        del lab[j]
+    return x, lab
+
+
+def _contract(x, a, y, b, later):
+    """The product of two operands, summed over the subscripts that nothing later needs: one batched matrix product."""
+    for c in [c for c in a if c not in b and c not in later]:
+        x, a = x.sum(a.index(c)), [d for d in a if d != c]
+    for c in [c for c in b if c not in a and c not in later]:
+        y, b = y.sum(b.index(c)), [d for d in b if d != c]
+    shared = [c for c in a if c in b]
+    summed = [c for c in shared if c not in later]
+    batch = [c for c in shared if c in later]
+    rows, columns = [c for c in a if c not in shared], [c for c in b if c not in shared]
+    size = {}
+    for lab, t in ((a, x), (b, y)):
+        for c, n in zip(lab, t.shape):
+            size[c] = n if size.get(c, 1) == 1 else size[c]
+    x = x.permute([a.index(c) for c in batch + rows + summed]).expand([size[c] for c in batch + rows + summed])
+    y = y.permute([b.index(c) for c in batch + summed + columns]).expand([size[c] for c in batch + summed + columns])
+    shape = [size[c] for c in batch]
+    m, k, n = prod(size[c] for c in rows), prod(size[c] for c in summed), prod(size[c] for c in columns)
+    x, y = x.reshape(*shape, m, k), y.reshape(*shape, k, n)
+    result = x * y if k == 1 else matmul(x, y)
+    return result.reshape(*shape, *(size[c] for c in rows), *(size[c] for c in columns)), batch + rows + columns
+
+
+assert contiguous and sum_to

@@ -1,0 +1,383 @@
+"""Puts the ops on `Tensor` (and on the symbols of formulas) as methods and operators, under PyTorch's names."""
+
+from __future__ import annotations
+
+from numtape import dtypes
+from numtape.autograd import mode
+from numtape.dispatch import elementwise, functions
+from numtape.graph import Symbol
+from numtape.op import TABLE, Op
+from numtape.ops import arithmetic, compare, creation, index, linalg, random, scan, view
+from numtape.tensor import Tensor
+
+_NUMBERS = (int, float)
+OPERATORS = {
+    "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div", "__floordiv__": "floor_divide", "__mod__": "remainder",
+    "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
+    "__and__": "bitwise_and", "__or__": "bitwise_or", "__xor__": "bitwise_xor",
+}  # fmt: skip
+REFLECTED = {
+    "__radd__": "add", "__rsub__": "sub", "__rmul__": "mul", "__rtruediv__": "div", "__rfloordiv__": "floor_divide", "__rmod__": "remainder",
+    "__rand__": "bitwise_and", "__ror__": "bitwise_or", "__rxor__": "bitwise_xor", "__rpow__": "pow",
+}  # fmt: skip
+INPLACE = {
+    "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__ifloordiv__": "floor_divide", "__imod__": "remainder",
+    "__iand__": "bitwise_and", "__ior__": "bitwise_or", "__ixor__": "bitwise_xor", "__ipow__": "pow",
+}  # fmt: skip
+
+
+def _operator(op: Op):
+    """A binary operator: NotImplemented for what is neither a tensor nor a number, so that Python asks the other side."""
+    call, function = elementwise.call, op.public
+
+    def method(self, other):
+        try:
+            return function(self, other)
+        except TypeError:
+            if isinstance(other, (Tensor, Symbol, int, float)):
+                raise
+            return NotImplemented
+
+    assert call
+    method.__name__ = op.name
+    return method
+
+
+# ------------------------------------------------------------------------------------------------ functions of several ops
+def pow(input, exponent, *, out=None):
+    """input to the power exponent; either may be a number. Small whole exponents are products."""
+    result = None
+    if type(exponent) in _NUMBERS and isinstance(input, (Tensor, Symbol)):
+        kind = input.dtype
+        if exponent == 2:
+            result = input * input if kind is not dtypes.bool else None
+        elif kind.kind == dtypes.INT and type(exponent) is int and exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        elif exponent == 0.5 and kind.is_floating_point:
+            result = arithmetic.sqrt(input)
+        elif exponent == 1 and kind.is_floating_point:
+            result = arithmetic.mul(input, 1)
+    if result is None:
+        result = elementwise.call(TABLE["pow"], (input, exponent))
+    return result if out is None else functions.into("pow", result, out)
+
+
+def pow_(self, exponent):
+    """Raise to a power in place."""
+    return elementwise.call_into(TABLE["pow"], (self, exponent), self, "pow_")
+
+
+def clamp(input, min=None, max=None, *, out=None):
+    """The elements, not below min and not above max; each a number, a tensor or None."""
+    op, args = _clamping(input, min, max)
+    return elementwise.call(op, args) if out is None else elementwise.call_out(op, args, out)
+
+
+def clamp_(self, min=None, max=None):
+    """Clamp in place."""
+    op, args = _clamping(self, min, max)
+    return elementwise.call_into(op, args, self, "clamp_")
+
+
+def _clamping(x, low, high):
+    if low is None and high is None:
+        raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
+    if low is None:
+        return TABLE["clamp_max"], (x, high)
+    return (TABLE["clamp_min"], (x, low)) if high is None else (TABLE["clamp_both"], (x, low, high))
+
+
+def _check_integer_divisor(name: str, x, y):
+    """Refuse a whole division by zero, as PyTorch does on the CPU."""
+    if isinstance(y, Symbol) or isinstance(x, Symbol):
+        return
+    kinds = [a.dtype if isinstance(a, Tensor) else dtypes.scalar_dtype(a) for a in (x, y)]
+    if any(k.is_floating_point for k in kinds):
+        return
+    zero = bool((y.detach() == 0).any()) if isinstance(y, Tensor) else y == 0
+    if zero:
+        raise RuntimeError(f"{name}: ZeroDivisionError: integer division by zero in input / other; use floating point for inf and nan")
+
+
+def _checked(op: Op):
+    """The public function of a division, with whole division by zero refused."""
+    function, in_place = op.public, functions.inplace(op, op.public)
+
+    def division(input, other, *, out=None):
+        _check_integer_divisor(op.name, input, other)
+        return function(input, other, out=out)
+
+    def division_(self, other):
+        _check_integer_divisor(f"{op.name}_", self, other)
+        return in_place(self, other)
+
+    functions_named(division, op.name, op.doc)
+    return division, functions_named(division_, f"{op.name}_", op.doc)
+
+
+def functions_named(function, name, doc):
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def add(input, other, *, alpha=1, out=None):
+    """input + alpha * other."""
+    if alpha == 1:
+        return arithmetic.add(input, other, out=out)
+    args = (input, other, _alpha("add", alpha, input, other))
+    return elementwise.call(TABLE["add_scaled"], args) if out is None else elementwise.call_out(TABLE["add_scaled"], args, out)
+
+
+def sub(input, other, *, alpha=1, out=None):
+    """input - alpha * other."""
+    return arithmetic.sub(input, other, out=out) if alpha == 1 else add(input, other, alpha=-alpha, out=out)
+
+
+def _alpha(name, alpha, *operands):
+    if isinstance(alpha, float) and not any(isinstance(a, float) or isinstance(a, Tensor) and a.dtype.is_floating_point for a in operands):
+        raise RuntimeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number.")
+    return alpha
+
+
+def _into(name, op_name):
+    op = TABLE[op_name]
+
+    def method(self, other, *, alpha=1):
+        if alpha == 1:
+            return elementwise.call_into(op, (self, other), self, name)
+        if op_name == "sub":
+            alpha = -alpha
+        return elementwise.call_into(TABLE["add_scaled"], (self, other, _alpha(name, alpha, self, other)), self, name)
+
+    return functions_named(method, name, f"{op.doc} In place, other times alpha.")
+
+
+def div(input, other, *, rounding_mode=None, out=None):
+    """input / other; rounding_mode 'floor' rounds down, 'trunc' towards zero, keeping integers."""
+    if rounding_mode is None:
+        return arithmetic.div(input, other, out=out)
+    name = {"floor": "floor_divide", "trunc": "truncate_divide"}.get(rounding_mode)
+    if name is None:
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+    _check_integer_divisor("div", input, other)
+    return TABLE[name].public(input, other, out=out)
+
+
+def round(input, *, decimals=0, out=None):
+    """The nearest integer, halves to even; with decimals, to that many places."""
+    if decimals:
+        scale = 10.0**decimals
+        result = arithmetic.rint(input * scale) / scale
+        return result if out is None else functions.into("round", result, out)
+    return arithmetic.rint(input, out=out)
+
+
+def invert(input, *, out=None):
+    """~input: bits inverted; logical not for bool."""
+    if input.dtype is dtypes.bool:
+        return compare.logical_not(input, out=out)
+    return compare.bitwise_invert(input, out=out)
+
+
+def where(condition, input=None, other=None, *, out=None):
+    """input where the condition holds, else other."""
+    if input is None and other is None:
+        raise NotImplementedError("where: the form with one argument (nonzero) is not supported yet")
+    if isinstance(condition, Tensor) and condition.dtype is not dtypes.bool and condition.dtype is not dtypes.uint8:
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
+    op = TABLE["where"]
+    args = (condition, input, other)
+    return elementwise.call(op, args) if out is None else elementwise.call_out(op, args, out)
+
+
+def masked_fill(input, mask, value):
+    """`value` where the mask (bool, broadcast) holds."""
+    return _masked(elementwise.call, input, mask, value)
+
+
+def masked_fill_(self, mask, value):
+    """Write `value` where the mask (bool, broadcast) holds."""
+    return _masked(lambda op, args: elementwise.call_into(op, args, self, "masked_fill_"), self, mask, value)
+
+
+def _masked(call, x, mask, value):
+    if mask.dtype is not dtypes.bool:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+    return call(TABLE["masked_fill"], (x, mask, value))
+
+
+def addcmul(input, tensor1, tensor2, *, value=1, out=None):
+    """input + value * tensor1 * tensor2."""
+    args = (input, tensor1, tensor2, value)
+    return elementwise.call(TABLE["addcmul"], args) if out is None else elementwise.call_out(TABLE["addcmul"], args, out)
+
+
+def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
+    """input + value * tensor1 / tensor2."""
+    args = (input, tensor1, tensor2, value)
+    return elementwise.call(TABLE["addcdiv"], args) if out is None else elementwise.call_out(TABLE["addcdiv"], args, out)
+
+
+def lerp(input, end, weight, *, out=None):
+    """input + weight * (end - input)."""
+    args = (input, end, weight)
+    return elementwise.call(TABLE["lerp"], args) if out is None else elementwise.call_out(TABLE["lerp"], args, out)
+
+
+def _conversion(kind):
+    def method(self, memory_format=None):
+        return self.to(kind)
+
+    return functions_named(method, kind.name, f"The tensor as {kind.name}.")
+
+
+def type_as(self, other):
+    """The tensor with the dtype of `other`."""
+    return self.to(other.dtype)
+
+
+def type(self, dtype=None, non_blocking=False):
+    """The name of the tensor's type, or the tensor with another dtype."""
+    if dtype is None:
+        return f"numtape.{_TYPE_NAMES[self.dtype.name]}"
+    if isinstance(dtype, str):
+        names = {v: k for k, v in _TYPE_NAMES.items()}
+        dtype = dtypes.ALL[names[dtype.rpartition(".")[2]]]
+    return self.to(dtype)
+
+
+_TYPE_NAMES = {
+    "float32": "FloatTensor", "float64": "DoubleTensor", "int64": "LongTensor", "int32": "IntTensor",
+    "int16": "ShortTensor", "int8": "CharTensor", "uint8": "ByteTensor", "bool": "BoolTensor",
+}  # fmt: skip
+
+
+def cpu(self):
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+def cuda(self, device=None, non_blocking=False):
+    """CUDA is not built yet: an error."""
+    from numtape.device import device as device_type
+
+    return self.to(device_type("cuda"))
+
+
+# ------------------------------------------------------------------------------------------------ installation
+def public_functions() -> dict:
+    """Every public function, by name: what becomes `numtape.exp` and the rest."""
+    names = {}
+    for op in TABLE.values():
+        if op.public is not None and not op.name.startswith(("_", "row_")) and op.name not in _PRIVATE:
+            names[op.name] = op.public
+    for name in ("floor_divide", "remainder", "fmod"):
+        names[name], _ = _checked(TABLE[name])
+    extra = [pow, clamp, add, sub, div, round, where, masked_fill, addcmul, addcdiv, lerp]
+    names |= {f.__name__: f for f in extra}
+    names["bitwise_not"] = invert
+    for alias, name in ALIASES.items():
+        names[alias] = names[name]
+    for op in TABLE.values():
+        for alias in op.aliases:
+            if not alias.startswith("__") and op.name in names:
+                names[alias] = names[op.name]
+    return names
+
+
+_PRIVATE = {
+    "zero", "add_scaled", "rint", "extremum_share", "truncate_divide", "clamp_both", "softplus_unit", "getitem", "bitwise_invert",
+    "leaky_relu", "elu", "gelu", "silu", "softplus", "reshape_as", "view", "view_as", "contiguous", "to", "expand", "expand_as",
+}  # fmt: skip
+ALIASES = {
+    "absolute": "abs", "clip": "clamp", "multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "negative": "neg",
+    "greater": "gt", "less": "lt",
+}  # fmt: skip
+_METHOD_ONLY = {
+    "view": view.view, "view_as": view.view_as, "reshape_as": view.reshape_as, "contiguous": view.contiguous, "to": view.to,
+    "expand": view.expand, "expand_as": view.expand_as, "fill_": creation.fill_, "zero_": creation.zero_, "copy_": view.copy_,
+    "new_empty": creation.new_empty, "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_full": creation.new_full,
+    "new_tensor": creation.new_tensor, "uniform_": random.uniform_, "normal_": random.normal_, "random_": random.random_,
+    "bernoulli_": random.bernoulli_, "pow_": pow_, "clamp_": clamp_, "clip_": clamp_, "masked_fill_": masked_fill_,
+    "type": type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
+    "as_strided_pull": view.as_strided_pull, "as_strided_scatter_pull": view.as_strided_scatter_pull,
+}  # fmt: skip
+_FUNCTION_ONLY = {
+    "tensor", "as_tensor", "from_numpy", "scalar_tensor", "arange", "linspace", "eye", "empty", "zeros", "ones", "full", "rand", "randn",
+    "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
+    "ones_like", "full_like", "rand_like", "randn_like", "randint_like",
+}  # fmt: skip
+
+
+def install() -> dict:
+    """Put the methods on Tensor and Symbol; returns the public functions."""
+    public = public_functions()
+    for name, function in public.items():
+        if name not in _FUNCTION_ONLY:
+            setattr(Tensor, name, function)
+    for name, function in _METHOD_ONLY.items():
+        setattr(Tensor, name, function)
+    Tensor.where = lambda self, condition, other: where(condition, self, other)
+    for op in TABLE.values():
+        if op.family == "elementwise" and op.inplace and op.name not in _PRIVATE and not op.name.startswith(("_", "row_")):
+            method = functions.inplace(op, op.public)
+            for name in (op.name, *op.aliases):
+                if not name.startswith("__") and not hasattr(Tensor, f"{name}_"):
+                    setattr(Tensor, f"{name}_", functions_named(method, f"{name}_", f"{op.doc} In place."))
+    for name in ("add", "sub"):
+        setattr(Tensor, f"{name}_", _into(f"{name}_", name))
+    Tensor.subtract_ = Tensor.sub_
+    for name in ("floor_divide", "remainder", "fmod"):
+        setattr(Tensor, f"{name}_", _checked(TABLE[name])[1])
+    for name in ("addcmul", "addcdiv", "lerp"):
+        setattr(Tensor, f"{name}_", _keyword_in_place(name))
+    Tensor.round_ = lambda self: elementwise.call_into(TABLE["rint"], (self,), self, "round_")
+    for kind in dtypes.SUPPORTED:
+        method = _conversion(kind)
+        for name in {"float32": ("float",), "float64": ("double",), "int64": ("long",), "int32": ("int",), "int16": ("short",), "int8": ("char",)}.get(
+            kind.name, ("byte",) if kind.name == "uint8" else (kind.name,)
+        ):
+            setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self), name, method.__doc__))
+    for kind in (Tensor, Symbol):
+        for name, op_name in OPERATORS.items():
+            setattr(kind, name, _operator(TABLE[op_name]))
+        for name, op_name in REFLECTED.items():
+            setattr(kind, name, functions.reflected(TABLE[op_name]))
+        kind.__pow__ = pow
+        kind.__neg__ = arithmetic.neg
+        kind.__abs__ = arithmetic.abs
+        kind.__pos__ = lambda self: self
+        kind.__invert__ = invert
+    for division in ("floor_divide", "remainder"):
+        checked, checked_ = _checked(TABLE[division])
+        symbol = "__floordiv__" if division == "floor_divide" else "__mod__"
+        setattr(Tensor, symbol, checked)
+        setattr(Tensor, symbol.replace("__", "__i", 1), checked_)
+    for name, op_name in INPLACE.items():
+        if name not in ("__ifloordiv__", "__imod__"):
+            setattr(Tensor, name, getattr(Tensor, {"bitwise_and": "bitwise_and_", "bitwise_or": "bitwise_or_", "bitwise_xor": "bitwise_xor_"}.get(op_name, f"{op_name}_")))
+    Tensor.__matmul__ = linalg.matmul
+    Tensor.__rmatmul__ = lambda self, other: linalg.matmul(other, self)
+    Tensor.__getitem__ = index.getitem
+    Tensor.__setitem__ = index.setitem
+    Tensor.__hash__ = Symbol.__hash__ = object.__hash__
+    Tensor.T = property(lambda self: view.permute(self, tuple(range(self.ndim - 1, -1, -1))), doc="The tensor with its dims in reverse order.")
+    Tensor.mT = property(lambda self: view.transpose(self, -2, -1), doc="The tensor with its last two dims exchanged.")
+    for op in TABLE.values():
+        if op.family == "elementwise" and op.public is not None:
+            setattr(Symbol, op.name, op.public)
+    Symbol.to = view.to
+    assert mode and scan
+    return public
+
+
+def _keyword_in_place(name):
+    op = TABLE[name]
+
+    def method(self, a, b, *, value=1):
+        return elementwise.call_into(op, (self, a, b, value) if name != "lerp" else (self, a, b), self, f"{name}_")
+
+    return functions_named(method, f"{name}_", f"{op.doc} In place.")

@@ -1,0 +1,184 @@
+"""Random tensors: Philox, so that a seed gives the same bits on any number of threads."""
+
+from __future__ import annotations
+
+import builtins
+
+from numtape import dtypes, random
+from numtape.autograd import mode
+from numtape.kernels import library
+from numtape.kernels.cpu import random as templates
+from numtape.kernels.cpu.driver import Table, launch
+from numtape.ops.creation import _finish, _like_spec, _spec
+from numtape.ops.define import composite
+from numtape.ops.view import sizes_of
+from numtape.spec import spec_of
+from numtape.tensor import Tensor, check_inplace
+from numtape.tensor import empty as empty_of_spec
+
+GRAIN = 4096  # blocks of four numbers below which a second thread does not pay
+
+
+def _draw(target: Tensor, template, words: int, parameters, generator, name: str) -> Tensor:
+    """Fill a contiguous tensor with a draw; `words` is the number of elements a counter block gives."""
+    s = target._spec
+    if s.numel:
+        code = "u8" if s.dtype is dtypes.bool else s.dtype.code
+        kernel = library.kernel(name, template(code))
+        table = Table(kernel, -(-s.numel // words), GRAIN, 5, [s.numel])
+        launch(table.address, target._address, *(generator or random.default_generator).draw(), *parameters)
+    return target
+
+
+def _fill_in_place(self: Tensor, draw, name: str) -> Tensor:
+    check_inplace(self, name)
+    if self._spec.contiguous:
+        draw(self)
+    else:
+        fresh = empty_of_spec(spec_of(self._spec.dtype, self._spec.device, self._spec.shape), name)
+        draw(fresh)
+        with mode.no_grad():
+            self.copy_(fresh)
+    self._storage.version += 1
+    self._storage.writer = name
+    return self
+
+
+def _float_only(op, spec):
+    if not spec.dtype.is_floating_point:
+        raise RuntimeError(f"{op}: expected a floating-point dtype, got {spec.dtype.name}")
+    return spec
+
+
+def _uniform(t, low, high, generator, name):
+    return _draw(t, templates.uniform, 4 if t.dtype is dtypes.float32 else 2, (float(low), float(high)), generator, name)
+
+
+def _normal(t, mean, std, generator, name):
+    return _draw(t, templates.normal, 4 if t.dtype is dtypes.float32 else 2, (float(mean), float(std)), generator, name)
+
+
+def _integers(t, low, high, generator, name):
+    if low >= high:
+        raise RuntimeError(f"{name}: expects 'low' < 'high', got {low} >= {high}")
+    return _draw(t, templates.integers, 2, (int(low), int(high)), generator, name)
+
+
+@composite(creation=True, random=True)
+def rand(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "Numbers uniform in [0, 1)."
+    spec = _float_only("rand", _spec("rand", sizes_of("rand", size), dtype, device))
+    return _finish(_uniform(empty_of_spec(spec, "rand"), 0, 1, generator, "rand"), requires_grad)
+
+
+@composite(creation=True, random=True)
+def randn(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "Numbers of the normal distribution with mean 0 and variance 1."
+    spec = _float_only("randn", _spec("randn", sizes_of("randn", size), dtype, device))
+    return _finish(_normal(empty_of_spec(spec, "randn"), 0, 1, generator, "randn"), requires_grad)
+
+
+@composite(creation=True, random=True)
+def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "Integers uniform in [low, high), or in [0, low) for randint(low, size)."
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint() missing required argument: 'size'")
+    spec = _spec("randint", sizes_of("randint", (size,)), dtypes.int64 if dtype is None else dtype, device)
+    if spec.dtype.is_floating_point:
+        whole = empty_of_spec(spec_of(dtypes.int64, spec.device, spec.shape), "randint")
+        return _finish(_integers(whole, low, high, generator, "randint").to(spec.dtype), requires_grad)
+    return _integers(empty_of_spec(spec, "randint"), low, high, generator, "randint")
+
+
+@composite(creation=True, random=True)
+def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+    "The integers below n in random order."
+    spec = _spec("randperm", (n,), dtypes.int64, device)
+    out = empty_of_spec(spec, "randperm")
+    if n:
+        kernel = library.kernel("randperm", templates.PERMUTATION.format(imports=""))
+        table = Table(kernel, 1, 0, 3, [n])
+        launch(table.address, out._address, *(generator or random.default_generator).draw())
+    return out if dtype is None else out.to(dtype)
+
+
+@composite(creation=True, random=True)
+def rand_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None, generator=None):
+    "Numbers uniform in [0, 1), in the shape and dtype of `input`."
+    spec = _float_only("rand_like", _like_spec("rand_like", input, dtype, device))
+    return _finish(rand(*spec.shape, dtype=spec.dtype, generator=generator), requires_grad)
+
+
+@composite(creation=True, random=True)
+def randn_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None, generator=None):
+    "Normal numbers in the shape and dtype of `input`."
+    spec = _float_only("randn_like", _like_spec("randn_like", input, dtype, device))
+    return _finish(randn(*spec.shape, dtype=spec.dtype, generator=generator), requires_grad)
+
+
+@composite(creation=True, random=True)
+def randint_like(input, low, high=None, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
+    "Integers uniform in [low, high), in the shape and dtype of `input`."
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input.shape), dtype=input.dtype if dtype is None else dtype)
+
+
+def uniform_(self, from_=0.0, to=1.0, *, generator=None, **kwargs):
+    """Fill with numbers uniform in [from, to)."""
+    from_ = kwargs.pop("from", from_)
+    _float_only("uniform_", self._spec)
+    if from_ > to:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
+    return _fill_in_place(self, lambda t: _uniform(t, from_, to, generator, "uniform_"), "uniform_")
+
+
+def normal_(self, mean=0.0, std=1.0, *, generator=None):
+    """Fill with normal numbers of this mean and standard deviation."""
+    _float_only("normal_", self._spec)
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    return _fill_in_place(self, lambda t: _normal(t, mean, std, generator, "normal_"), "normal_")
+
+
+def random_(self, from_=0, to=None, *, generator=None):
+    """Fill with integers uniform in [from, to); without bounds, over the dtype's whole numbers."""
+    kind = self._spec.dtype
+    if to is None and from_ == 0:
+        to = 2**24 if kind is dtypes.float32 else 2**53 if kind is dtypes.float64 else 2 if kind is dtypes.bool else dtypes.iinfo(kind).max
+    elif to is None:
+        from_, to = 0, from_
+    if kind.is_floating_point:
+        return self.copy_(randint(from_, to, tuple(self.shape), generator=generator))
+    return _fill_in_place(self, lambda t: _integers(t, from_, to, generator, "random_"), "random_")
+
+
+def bernoulli_(self, p=0.5, *, generator=None):
+    """Fill with ones of probability p (a number, or a tensor broadcast to this one) and zeros."""
+    if not isinstance(p, Tensor) and not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    kind = self._spec.dtype if self._spec.dtype.is_floating_point else dtypes.float32
+    draw = rand(*self.shape, dtype=kind, generator=generator)
+    with mode.no_grad():
+        return self.copy_(draw < p)
+
+
+@composite(random=True)
+def bernoulli(input, p=None, *, generator=None, out=None):
+    "Ones with the probabilities given by the elements (or by p), else zeros."
+    if p is None and builtins.bool(((input < 0) | (input > 1)).any()):
+        raise RuntimeError("bernoulli: expected probabilities in [0, 1]")
+    return bernoulli_(input.detach().clone(), input if p is None else p, generator=generator)
+
+
+@composite(random=True)
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, out=None):
+    "Normal numbers; mean and std are numbers or tensors."
+    if size is not None:
+        return normal_(empty_of_spec(_spec("normal", sizes_of("normal", (size,)), dtype, device), "normal"), mean, std, generator=generator)
+    shape = (mean + std if isinstance(mean, Tensor) or isinstance(std, Tensor) else rand(1)).shape
+    kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
+    return randn(*shape, dtype=kind, generator=generator) * std + mean

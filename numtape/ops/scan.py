@@ -1,0 +1,158 @@
+"""Scans along a dim, and the positions of extrema."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from numtape import dtypes, layout
+from numtape.dispatch.functions import into
+from numtape.dispatch.record import recorded
+from numtape.kernels import library
+from numtape.kernels.cpu import lines as template
+from numtape.kernels.cpu.driver import Table, launch
+from numtape.op import accumulating
+from numtape.ops import reduce
+from numtape.ops.define import composite
+from numtape.ops.view import copied, tensor_of
+from numtape.spec import spec_of
+from numtape.tensor import Tensor, empty
+
+
+class values_indices(NamedTuple):
+    """What max and min over a dim return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def run_lines(name, text, tensors, dim, length, extra=(), reverse=False, shape=None) -> None:
+    """Launch a line kernel over `tensors` (outputs first), along `dim` of each."""
+    specs = [t._spec for t in tensors]
+    shape = shape or specs[-1].shape
+    rest = [d for d in range(len(shape)) if d != dim]
+    sizes, strides = layout.coalesce(tuple(shape[d] for d in rest), *[tuple(s.strides[d] for d in rest) for s in specs])
+    units = prod(sizes)
+    if units == 0:
+        return
+    sign = -1 if reverse else 1
+    steps = [sign * (s.strides[dim] if s.ndim else 1) for s in specs]
+    table = Table(library.kernel(name, text), units, 1 + 16384 // (length or 1), len(specs) + len(extra), template.constants(length, steps, sizes, strides))
+    starts = [t._address + ((length - 1) * s.strides[dim] * s.dtype.itemsize if reverse else 0) for t, s in zip(tensors, specs)]
+    launch(table.address, *starts, *extra)
+
+
+def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
+    out = empty(spec_of(kind, x._spec.device, x._spec.shape), "cumsum")
+    if not x._spec.ndim:
+        return copied(x, out._spec)
+    if x._spec.numel:
+        source = x._spec.dtype
+        accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
+        body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
+        text = template.text("cumsum", f"{source.name} -> {kind.name}", [kind.code], [source.code], body)
+        run_lines("cumsum", text, (out, x), d, x._spec.shape[d], reverse=reverse)
+    return out
+
+
+@composite
+def cumsum(input, dim, *, dtype=None, out=None):
+    "The running sum along a dim."
+    x = tensor_of("cumsum", input)
+    d = layout.dim_of("cumsum", dim, x._spec.ndim)
+    if dtype is not None:
+        x = x.to(dtype)
+    result = _cumsum_recorded(x, d, False)
+    return result if out is None else into("cumsum", result, out)
+
+
+def _cumsum_recorded(x, d, reverse):
+    result = _cumsum(x, d, accumulating(x._spec.dtype), reverse)
+    return recorded(result, "cumsum", (x,), lambda n, g: (_cumsum_recorded(g, d, not reverse),))
+
+
+# ------------------------------------------------------------------------------------------------ positions
+def _extremum(name: str, x: Tensor, d: int):
+    """The extreme values over a dim and where they first stand; not recorded. A NaN wins."""
+    if x._spec.dtype is dtypes.bool:
+        values, indices = _extremum(name, x.to(dtypes.uint8), d)
+        return values.to(dtypes.bool), indices
+    s = x._spec
+    shape = tuple(n for k, n in enumerate(s.shape) if k != d)
+    if s.ndim and s.shape[d] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+    values = empty(spec_of(s.dtype, s.device, shape), name)
+    indices = empty(spec_of(dtypes.int64, s.device, shape), name)
+    code = s.dtype.code
+    body = template.EXTREMUM.format(sign=">" if name in ("max", "argmax") else "<")
+    text = template.text(name, s.dtype.name, [code, "i64"], [code], body)
+    if s.ndim == 0:
+        run_lines(name, text, (values, indices, x), 0, 1, shape=())
+    else:
+        padded = [t.unsqueeze(d) for t in (values, indices)]
+        run_lines(name, text, (*padded, x), d, s.shape[d])
+    return values, indices
+
+
+def _arg(name: str, input, dim, keepdim):
+    x = tensor_of(name, input).detach()
+    if dim is None:
+        if not x._spec.numel:
+            raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        out = _extremum(name, x.reshape(-1), 0)[1]
+        return out.reshape((1,) * x.ndim) if keepdim else out
+    d = layout.dim_of(name, dim, x._spec.ndim)
+    out = _extremum(name, x, d)[1]
+    return out.unsqueeze(d) if keepdim and x.ndim else out
+
+
+@composite
+def argmax(input, dim=None, keepdim=False, *, out=None):
+    "The position of the largest element, over a dim or in the flattened tensor; the first of equals."
+    return _arg("argmax", input, dim, keepdim)
+
+
+@composite
+def argmin(input, dim=None, keepdim=False, *, out=None):
+    "The position of the smallest element, over a dim or in the flattened tensor; the first of equals."
+    return _arg("argmin", input, dim, keepdim)
+
+
+def _extreme(name, whole, elementwise, input, dim, keepdim):
+    x = tensor_of(name, input)
+    if dim is None:
+        return whole(x)
+    if isinstance(dim, Tensor):
+        return elementwise(x, dim)
+    d = layout.dim_of(name, dim, x._spec.ndim)
+    values, indices = _extremum(name, x, d)
+    kept = indices.unsqueeze(d) if x.ndim else indices
+    if x._requires_grad:
+        from numtape.ops.index import scatter_into_zeros
+
+        spec = x._spec
+
+        def pull(node, g):
+            g = g.unsqueeze(d) if spec.ndim else g
+            return (scatter_into_zeros(g, d, kept, spec),)
+
+        recorded(values, name, (x,), pull)
+    if keepdim and x.ndim:
+        values, indices = values.unsqueeze(d), kept
+    return values_indices(values, indices)
+
+
+@composite
+def max(input, dim=None, keepdim=False, *, other=None, out=None):
+    "The largest element; over a dim, (values, indices); with a second tensor, the elementwise maximum."
+    from numtape.ops.arithmetic import maximum
+
+    return _extreme("max", reduce.amax, maximum, input, dim if other is None else other, keepdim)
+
+
+@composite
+def min(input, dim=None, keepdim=False, *, other=None, out=None):
+    "The smallest element; over a dim, (values, indices); with a second tensor, the elementwise minimum."
+    from numtape.ops.arithmetic import minimum
+
+    return _extreme("min", reduce.amin, minimum, input, dim if other is None else other, keepdim)

@@ -1,0 +1,84 @@
+"""Seeds and generators: where the random numbers of a draw come from."""
+
+from __future__ import annotations
+
+import os
+
+
+class Generator:
+    """A stream of random numbers: a seed, and an offset that each draw moves on.
+
+    >>> import numtape as nt
+    >>> g = nt.Generator().manual_seed(1)
+    >>> bool((nt.rand(3, generator=g) == nt.rand(3, generator=nt.Generator().manual_seed(1))).all())
+    True
+    """
+
+    def __init__(self, device: str = "cpu"):
+        self._seed, self._offset = 67280421310721, 0
+        self.device = device
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of this seed (any int of 64 bits)."""
+        seed = int(seed)
+        if not -(2**63) <= seed < 2**64:
+            raise RuntimeError(f"manual_seed: expected a value within 64 bits, got {seed}")
+        self._seed, self._offset = (seed + 2**63) % 2**64 - 2**63, 0
+        return self
+
+    def seed(self) -> int:
+        """Start a stream of a seed from the system's entropy, and return it."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed of the stream."""
+        return self._seed
+
+    def get_state(self):
+        """The seed and the offset, as an int64 tensor."""
+        from numtape import int64, tensor
+
+        return tensor([self._seed, self._offset], dtype=int64)
+
+    def set_state(self, state) -> Generator:
+        """Go on from what `get_state` returned."""
+        self._seed, self._offset = (int(v) for v in state.tolist())
+        return self
+
+    def draw(self) -> tuple[int, int]:
+        """The seed and the offset of one draw; the next has another offset."""
+        self._offset += 1
+        return self._seed, self._offset
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Set the seed of all random numbers that are drawn without a generator of their own.
+
+    >>> import numtape as nt
+    >>> _ = nt.manual_seed(0)
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Set a seed from the system's entropy and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state) -> None:
+    """Restore the state of the default generator."""
+    default_generator.set_state(state)

@@ -1,0 +1,76 @@
+"""`Spec`: dtype, device, shape and strides of a tensor, as one interned object.
+
+Two tensors alike in all of these share one `Spec`, so the plan of an op call is found by the identity of its operands'
+specs, in one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from numtape.device import device
+from numtape.dtypes import dtype
+from numtape.layout import Ints, contiguous_strides, is_contiguous
+
+
+class Size(tuple):
+    """The shape of a tensor: a tuple of ints.
+
+    >>> import numtape as nt
+    >>> nt.zeros(2, 3).size()
+    numtape.Size([2, 3])
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"numtape.Size([{', '.join(map(str, self))}])"
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self)
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other):
+        return Size(super().__add__(other))
+
+
+class Spec:
+    """What a tensor is, but for its memory. Made by `spec_of`, compared by identity."""
+
+    __slots__ = ("contiguous", "device", "dtype", "extent", "ndim", "nbytes", "numel", "shape", "strides")
+
+    def __init__(self, kind: dtype, where: device, shape: Ints, strides: Ints):
+        self.dtype, self.device, self.shape, self.strides = kind, where, Size(shape), strides
+        self.ndim, self.numel = len(shape), prod(shape)
+        self.nbytes = self.numel * kind.itemsize
+        self.contiguous = is_contiguous(shape, strides)
+        # the number of elements from the first to the last, both included
+        self.extent = 1 + sum((n - 1) * s for n, s in zip(shape, strides)) if self.numel else 0
+
+    def __repr__(self) -> str:
+        return f"<{self.dtype.name} {tuple(self.shape)} strides {self.strides}>"
+
+
+_interned: dict[tuple, Spec] = {}
+_LIMIT = 50_000  # then start afresh: an old spec that is still in use only misses its plans once
+
+
+def spec_of(kind: dtype, where: device, shape: Ints, strides: Ints | None = None) -> Spec:
+    """The one `Spec` of these; contiguous unless strides are given."""
+    key = (kind, where, shape, strides)
+    found = _interned.get(key)
+    if found is None:
+        if len(_interned) > _LIMIT:
+            _interned.clear()
+        shape = tuple(shape)
+        actual = contiguous_strides(shape) if strides is None else tuple(strides)
+        full = (kind, where, shape, actual)
+        found = _interned.get(full)
+        if found is None:
+            found = _interned[full] = Spec(*full)
+        _interned[key] = found
+    return found

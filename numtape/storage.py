@@ -1,0 +1,49 @@
+"""Blocks of memory, and NumPy arrays that see them.
+
+A storage has `address`, `nbytes`, `version` (how many times it was written in place), `writer` (the op that did so last)
+and `owner` (whose memory it is, None for our own). Freed blocks are kept for reuse, up to a bound: a fresh block costs
+page faults, which take as long as most kernels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtape.kernels.cpu import driver
+from numtape.spec import Spec
+
+allocate = driver.allocate
+wrap = driver.wrap
+empty_cache = driver.empty_cache
+
+
+def new(nbytes: int, op: str):
+    """A storage of `nbytes`, or a MemoryError that says what was asked for."""
+    try:
+        return allocate(nbytes)
+    except (MemoryError, OverflowError):
+        raise MemoryError(f"{op}: cannot allocate {nbytes:,} bytes") from None
+
+
+class _Window:
+    """Shows a storage to NumPy and keeps it alive as long as the array."""
+
+    __slots__ = ("__array_interface__", "storage")
+
+    def __init__(self, storage, interface):
+        self.storage, self.__array_interface__ = storage, interface
+
+
+def as_array(storage, address: int, spec: Spec) -> np.ndarray:
+    """A NumPy array over the memory of a tensor, without a copy."""
+    kind = spec.dtype.numpy
+    if not spec.numel:
+        return np.empty(spec.shape, kind)
+    strides = tuple(s * kind.itemsize for s in spec.strides)
+    window = _Window(storage, {"version": 3, "shape": tuple(spec.shape), "typestr": kind.str, "strides": strides, "data": (address, False)})
+    return np.asarray(window)
+
+
+def of_array(array: np.ndarray):
+    """A storage over the memory of an array, which it keeps alive."""
+    return wrap(array.ctypes.data, array.nbytes, array)

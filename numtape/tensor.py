@@ -1,0 +1,492 @@
+"""`Tensor`: memory, a spec, and its place on the tape. No arithmetic: ops install themselves as methods."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+
+import numpy as np
+
+from numtape import dtypes, storage
+from numtape.autograd import mode, tape
+from numtape.device import cpu, device
+from numtape.dtypes import dtype
+from numtape.layout import contiguous_strides
+from numtape.spec import Size, Spec, spec_of
+
+_new = object.__new__
+_READ = {"b8": ctypes.c_bool, "u8": ctypes.c_uint8, "i8": ctypes.c_int8, "i16": ctypes.c_int16, "i32": ctypes.c_int32}
+_READ |= {"i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
+
+
+class Tensor:
+    """An n-dimensional array that can record what is computed from it.
+
+    Make one with `numtape.tensor`, `zeros`, `randn`, ...; `Tensor(data)` makes a float32 tensor, as in PyTorch.
+
+    >>> import numtape as nt
+    >>> x = nt.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_address", "_base", "_node", "_requires_grad", "_seen", "_spec", "_storage")
+    __array_priority__ = 1000
+
+    # Rare state lives in the instance's __dict__ and defaults to these.
+    _grad = None
+    _hooks = None
+    _post_hooks = None
+    _views = None
+    _generation = 0
+
+    def __new__(cls, *data, dtype=None, device=None):
+        if not data:
+            source = from_array(np.empty((0,), np.float32))
+        elif all(isinstance(n, int) and not isinstance(n, bool) for n in data):
+            spec = spec_of(dtypes.float32, cpu, tuple(data))
+            source = make(storage.new(spec.nbytes, "Tensor"), spec)
+        elif len(data) == 1:
+            source = from_array(np.array(data[0], dtype=np.float32, ndmin=1) if not isinstance(data[0], Tensor) else data[0].numpy())
+        else:
+            raise TypeError(f"Tensor: expected sizes or one sequence, got {len(data)} arguments")
+        self = _new(cls)
+        self._storage, self._address, self._spec = source._storage, source._address, source._spec
+        self._requires_grad, self._node, self._base = False, None, None
+        return self
+
+    # -------------------------------------------------------------------------------------------- what it is
+    @property
+    def shape(self) -> Size:
+        """The sizes, a tuple."""
+        return self._spec.shape
+
+    @property
+    def dtype(self) -> dtype:
+        """The element type."""
+        return self._spec.dtype
+
+    @property
+    def device(self) -> device:
+        """Where the memory is."""
+        return self._spec.device
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return self._spec.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._spec.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._spec.nbytes
+
+    @property
+    def is_cuda(self) -> bool:
+        return False
+
+    def dim(self) -> int:
+        """The number of dims."""
+        return self._spec.ndim
+
+    ndimension = dim
+
+    def size(self, dim: int | None = None):
+        """The sizes, or the size of one dim."""
+        if dim is None:
+            return self._spec.shape
+        from numtape.layout import dim_of
+
+        if not self._spec.ndim:
+            raise IndexError("size: a zero-dimensional tensor has no dims; use size() without arguments")
+        return self._spec.shape[dim_of("size", dim, self._spec.ndim)]
+
+    def stride(self, dim: int | None = None):
+        """The strides in elements, or that of one dim."""
+        return self._spec.strides if dim is None else self._spec.strides[dim]
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._spec.numel
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self._spec.dtype.itemsize
+
+    def storage_offset(self) -> int:
+        """The offset of the first element in its storage, in elements."""
+        return (self._address - self._storage.address) // self._spec.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._address if self._spec.numel else 0
+
+    def is_contiguous(self) -> bool:
+        """Whether elements lie in row-major order without gaps."""
+        return self._spec.contiguous
+
+    def is_floating_point(self) -> bool:
+        return self._spec.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self._spec.dtype.is_complex
+
+    def get_device(self) -> int:
+        """-1: the CPU."""
+        return -1
+
+    @property
+    def _version(self) -> int:
+        return self._storage.version
+
+    # -------------------------------------------------------------------------------------------- the tape
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Start (or, for a leaf, stop) recording operations on it, in place."""
+        if requires_grad and not self._spec.dtype.is_floating_point:
+            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, got {self._spec.dtype}")
+        if not requires_grad and self._requires_grad and not self.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. Use detach() to cut it from the graph.")
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value._spec.shape != self._spec.shape:
+                raise RuntimeError(f"grad: expected shape {tuple(self.shape)}, got {tuple(value.shape)}")
+            if value._spec.dtype is not self._spec.dtype:
+                raise RuntimeError(f"grad: expected {self.dtype}, got {value.dtype}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def grad_fn(self):
+        """The recorded operation that made it, or None."""
+        return self._current_node() if self._requires_grad else None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by a recorded operation."""
+        return not self._requires_grad or self._current_node() is None
+
+    def _current_node(self):
+        """The node, brought up to date if the base of this view was changed in place since."""
+        base = self._base
+        if base is not None and self._seen != base._generation:
+            self._seen = base._generation
+            if base._requires_grad:
+                self._requires_grad = True
+                self._node = _view_node(base, self)
+        return self._node
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+        """Add the gradient of this tensor to the `.grad` of the leaves it was computed from.
+
+        `gradient` has this tensor's shape and may be left out for one element. `retain_graph` keeps what was saved for a
+        second walk, `create_graph` records the walk itself. `inputs` limits the walk to these tensors.
+        """
+        from numtape import autograd
+
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def register_hook(self, hook):
+        """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if anything, takes its place."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        node = self._current_node()
+        if node is None:
+            if self._hooks is None:
+                self._hooks = {}
+            return Handle(self._hooks, hook)
+        if node.hooks is None:
+            node.hooks = {}
+        return Handle(node.hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook):
+        """Call `hook(tensor)` after `.grad` of this leaf was accumulated."""
+        if not self._requires_grad or not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors or tensors that require no grad")
+        if self._post_hooks is None:
+            self._post_hooks = {}
+        return Handle(self._post_hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf tensor in `.grad` too."""
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        node = self._current_node()
+        if node is not None:
+            node.retain = [*(node.retain or ()), weakref.ref(self)]
+
+    @property
+    def retains_grad(self) -> bool:
+        node = self._current_node()
+        return node is not None and any(r() is self for r in node.retain or ())
+
+    def detach(self) -> Tensor:
+        """The same memory, cut from the tape."""
+        return alias(self)
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor from the tape, in place."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place; use detach() instead.")
+        self._node, self._requires_grad = None, False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, cut from the tape."""
+        return alias(self)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        self._storage, self._address, self._spec = value._storage, value._address, value._spec
+
+    # -------------------------------------------------------------------------------------------- to Python and NumPy
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """A NumPy array that shares this tensor's memory."""
+        if self._requires_grad and not force:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return storage.as_array(self._storage, self._address, self._spec)
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def item(self):
+        """The one element as a Python number."""
+        if self._spec.numel != 1:
+            raise RuntimeError(f"a Tensor with {self._spec.numel} elements cannot be converted to Scalar")
+        return _READ[self._spec.dtype.code].from_address(self._address).value
+
+    def tolist(self):
+        """Nested lists of Python numbers."""
+        return storage.as_array(self._storage, self._address, self._spec).tolist()
+
+    def __bool__(self) -> bool:
+        if self._spec.numel != 1:
+            what = "no values" if self._spec.numel == 0 else "more than one value"
+            raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._spec.dtype.is_floating_point or self._spec.numel != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._spec.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._spec.shape[0]
+
+    def __iter__(self):
+        if not self._spec.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __contains__(self, element) -> bool:
+        return bool((self == element).any())
+
+    __hash__ = object.__hash__
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        from numtape import printing
+
+        return printing.text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self._spec.ndim and spec else object.__format__(self, spec) if spec else str(self)
+
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol; detach() it first")
+        if id(self) in memo:
+            return memo[id(self)]
+        copy = memo[id(self)] = rewrap(type(self), self.detach().clone())  # type: ignore[attr-defined]
+        copy._requires_grad = self._requires_grad
+        if self._grad is not None:
+            copy._grad = self._grad.__deepcopy__(memo)
+        return copy
+
+    def __reduce_ex__(self, protocol):
+        return _unpickle, (type(self), np.ascontiguousarray(self.detach().numpy()), tuple(self.shape), self._requires_grad)
+
+
+class Handle:
+    """What registering a hook returns; `remove()` takes the hook away."""
+
+    _count = 0
+
+    def __init__(self, hooks: dict, hook):
+        Handle._count += 1
+        self.hooks, self.id = hooks, Handle._count
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.remove()
+
+
+# ------------------------------------------------------------------------------------------------ making tensors
+def make(memory, spec: Spec) -> Tensor:
+    """A tensor over a whole storage."""
+    self = _new(Tensor)
+    self._storage, self._address, self._spec = memory, memory.address, spec
+    self._requires_grad, self._node, self._base = False, None, None
+    return self
+
+
+def empty(spec: Spec, op: str = "empty") -> Tensor:
+    """A new uninitialised tensor."""
+    return make(storage.new(spec.nbytes, op), spec)
+
+
+def alias(source: Tensor, spec: Spec | None = None, offset: int = 0) -> Tensor:
+    """A tensor over the same memory that is not connected to the tape; `offset` in elements."""
+    self = _new(Tensor)
+    self._storage, self._spec = source._storage, spec or source._spec
+    self._address = source._address + offset * source._spec.dtype.itemsize
+    self._requires_grad, self._node, self._base = False, None, None
+    return self
+
+
+def view(source: Tensor, spec: Spec, offset: int = 0) -> Tensor:
+    """A view: an alias that knows its base, so that writing to one reaches the other's history. Not recorded here."""
+    self = _new(Tensor)
+    self._storage, self._spec = source._storage, spec
+    self._address = source._address + offset * source._spec.dtype.itemsize if offset else source._address
+    self._requires_grad, self._node = False, None
+    base = source._base
+    self._base = base = source if base is None else base
+    self._seen = base._generation
+    if not source._requires_grad:
+        _remember(base, self)
+    return self
+
+
+def _remember(base: Tensor, self: Tensor) -> None:
+    """Note a view of a tensor that requires no grad yet: should it come to, the view must learn of it."""
+    views = base._views
+    if views is None:
+        base._views = views = []
+    elif len(views) >= 16 and len(views) & (len(views) - 1) == 0:
+        views[:] = [r for r in views if r() is not None]
+    views.append(weakref.ref(self))
+
+
+def rewrap(kind: type, source: Tensor) -> Tensor:
+    """`source`'s memory as an instance of a subclass of Tensor."""
+    self = _new(kind)
+    self._storage, self._address, self._spec = source._storage, source._address, source._spec
+    self._requires_grad, self._node, self._base = source._requires_grad, source._node, None
+    return self
+
+
+def from_array(array: np.ndarray) -> Tensor:
+    """A tensor with a copy of a NumPy array's elements."""
+    result = empty(spec_of(dtypes.of_numpy(array.dtype, "tensor"), cpu, array.shape), "tensor")
+    if array.size:
+        storage.as_array(result._storage, result._address, result._spec)[...] = array
+    return result
+
+
+def share_array(array: np.ndarray) -> Tensor:
+    """A tensor over the memory of a NumPy array."""
+    kind = dtypes.of_numpy(array.dtype)
+    if any(s < 0 for s in array.strides):
+        raise ValueError("from_numpy: arrays with negative strides cannot be shared; copy it first with array.copy()")
+    if any(s % kind.itemsize for s in array.strides) or not array.dtype.isnative:
+        raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
+    strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
+    return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
+
+
+def _unpickle(kind, array, shape, requires_grad):
+    self = rewrap(kind, from_array(array.reshape(shape)))
+    self._requires_grad = requires_grad
+    return self
+
+
+# ------------------------------------------------------------------------------------------------ in-place history
+def check_inplace(tensor: Tensor, name: str) -> None:
+    """Refuse to write to a leaf that requires grad while recording."""
+    if mode.state.enabled and tensor._requires_grad:
+        if tensor.is_leaf:
+            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")
+        base = tensor._base
+        if base is not None and base._requires_grad and base.is_leaf:
+            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation")
+
+
+def rebase(tensor: Tensor, node) -> None:
+    """After an in-place operation recorded as `node`: it becomes the history of `tensor`, of its base and its other views."""
+    base = tensor._base
+    if base is None:
+        tensor._node, tensor._requires_grad = node, True
+        _changed(tensor)
+        return
+    spec, offset = tensor._spec, tensor.storage_offset() - base.storage_offset()
+    before = tape.edge_of(base)
+    shape_of_base = base._spec
+    base._node = tape.Node("as_strided_scatter", (before, node), lambda n, g: g.as_strided_scatter_pull(spec, offset, shape_of_base), base._spec)
+    base._requires_grad = True
+    _changed(base)
+    tensor._node, tensor._requires_grad, tensor._seen = node, True, base._generation
+
+
+def _changed(base: Tensor) -> None:
+    base._generation += 1
+    if base._views:
+        for reference in base._views:
+            found = reference()
+            if found is not None:
+                found._requires_grad = True
+        base._views = None
+
+
+def _view_node(base: Tensor, self: Tensor):
+    spec, offset, base_spec = self._spec, self.storage_offset() - base.storage_offset(), base._spec
+    return tape.Node("as_strided", (tape.edge_of(base),), lambda n, g: (g.as_strided_pull(spec, offset, base_spec),), spec)
