@@ -11,9 +11,11 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+from builtins import bool as bool_
+from builtins import int as int_
 from math import e, inf, nan, pi
 
-from numtape import autograd, dtypes
+from numtape import autograd, dtypes, kernels
 from numtape.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from numtape.device import device
 from numtape.dtypes import (
@@ -52,7 +54,34 @@ from numtape.random import Generator, default_generator, get_rng_state, initial_
 from numtape.spec import Size
 from numtape.tensor import Tensor
 
+from numtape.kernels.cpu import driver
 from numtape import ops  # isort: skip  (needs the names above)
 
 globals().update(ops.PUBLIC)
 creation_of = ops.creation.as_tensor
+
+
+def is_tensor(obj) -> bool_:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def get_num_threads() -> int_:
+    """The number of threads that kernels are split among."""
+    return driver.get_num_threads()
+
+
+def set_num_threads(count: int_) -> None:
+    """Set the number of threads; results are the same bits for any."""
+    if not isinstance(count, int_) or count < 1:
+        raise RuntimeError(f"set_num_threads: expected a positive int, got {count!r}")
+    driver.set_num_threads(count)
+
+
+def __getattr__(name: str):
+    """Submodules that are loaded when first asked for."""
+    if name in ("nn", "optim", "utils", "bench"):
+        from importlib import import_module
+
+        return import_module(f"numtape.{name}")
+    raise AttributeError(f"module 'numtape' has no attribute {name!r}")

@@ -44,11 +44,10 @@ class Op:
         "vjp",
     )
 
-    def __init__(self, name: str, family: str, fn: Callable, rule=None, vjp=None, *, static=(), inplace=False, method=True, **traits):
-        code = fn.__code__
+    def __init__(self, name: str, family: str, fn: Callable, rule=None, vjp=None, *, names=None, static=(), inplace=False, method=True, **traits):
         self.name, self.family, self.fn, self.rule, self.doc = name, family, fn, rule, fn.__doc__
-        self.names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
-        self.defaults: tuple = fn.__defaults__ or ()
+        self.names: tuple[str, ...] = names or rule_names(fn)
+        self.defaults: tuple = getattr(fn, "__defaults__", None) or ()
         self.static = frozenset(static)
         self.settings: dict = {}
         self.inplace, self.method = inplace, method

@@ -148,8 +148,8 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
     if op.traits.get("pullback"):
         result = graph.convert(result, symbols[0].dtype)
     if target is None:
-        if result in tensors:
-            position = next(i for i, s in enumerate(symbols) if s is result)
+        position = next((i for i, s in enumerate(symbols) if s is result), None)
+        if position is not None and isinstance(args[position], Tensor):
             if args[position]._spec.shape == shape:
                 return Plan(None, args[position]._spec, True, position)
         spec = spec_of(result.dtype, specs[0].device, shape, layout.output_strides(shape, [(s.shape, s.strides) for s in specs]))
@@ -289,8 +289,7 @@ def pullback(op: Op, i: int) -> Op:
     """The derivative rule for input i, as an elementwise op of its own."""
     found = op.pullbacks.get(i)
     if found is None:
-        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.vjp[i], static=op.static, pullback=True)
-        found.names = op.saves[i]
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.vjp[i], names=op.saves[i], static=op.static, pullback=True)
     return found
 
 

@@ -105,8 +105,8 @@ def _keepdim_node(node, dims, spec, op):
 def _pullback(op: Op, i: int) -> Op:
     found = op.pullbacks.get(i)
     if found is None:
-        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "row", op.vjp[i], static=(*op.static, "dim", "shape"), reduces=False, pullback=True)
-        found.names = op.saves[i]
+        traits = {"static": (*op.static, "dim", "shape"), "reduces": False, "pullback": True}
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "row", op.vjp[i], names=op.saves[i], **traits)
     return found
 
 
@@ -120,7 +120,7 @@ def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
             op.plans.clear()
         plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         if plan is None:  # the reduced dims are no single run of memory: bring them together first
-            return run(op, _gathered(args, dims, extents), dims, keepdim, extents, shape)
+            return _run_gathered(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         op.plans[key] = plan
     if not plan.table:
         return _empty(op, plan, args)
@@ -142,17 +142,20 @@ def _empty(op, plan, args):
     return out
 
 
-def _gathered(args, dims, extents):
-    result = []
-    for a, extent in zip(args, extents):
-        if isinstance(a, Tensor) and extent == FULL and a._spec.ndim:
-            rest = [d for d in range(a._spec.ndim) if d not in dims]
-            order = [*rest, *dims]
-            back = [order.index(d) for d in range(len(order))]
-            with mode.no_grad():
-                a = a.permute(order).contiguous().permute(back)
-        result.append(a)
-    return tuple(result)
+def _run_gathered(op, args, dims, keepdim, extents, shape):
+    """With the reduced dims brought together at the end, in copies where they are apart."""
+    ndim = len(shape)
+    order = [*(d for d in range(ndim) if d not in dims), *dims]
+    moved = []
+    with mode.no_grad():
+        for a, extent in zip(args, extents):
+            if isinstance(a, Tensor):
+                a = a.permute(order)
+                a = a.contiguous() if extent == FULL else a
+            moved.append(a)
+        out = run(op, tuple(moved), tuple(range(ndim - len(dims), ndim)), True, extents, tuple(shape[d] for d in order))
+        out = out.permute([order.index(d) for d in range(ndim)])
+        return out.squeeze(dims) if op.traits["reduces"] and not keepdim else out
 
 
 # ------------------------------------------------------------------------------------------------ plans
@@ -236,9 +239,10 @@ class Program:
         self.root, self.tensors, self.numbers = root, tensors, numbers
         nodes = _order(root)
         found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
+        reductions = set(found)
         level: dict[Symbol, int] = {}
         for n in nodes:
-            level[n] = max((level[c] for c in graph.children(n)), default=0) + (n in found)
+            level[n] = max((level[c] for c in graph.children(n)), default=0) + (n in reductions)
         self.stages = [[n for n in found if level[n] == k] for k in range(1, 1 + max(level.values()))] if found else []
         self.reductions = [_Accumulator(n) for n in found]
         self.nodes = nodes
@@ -328,7 +332,7 @@ class Program:
 
     def _worth_keeping(self, computed, out) -> Symbol | None:
         """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
-        for n in reversed(_order(self.root, stop=set())):
+        for n in reversed(_order(self.root, stop=frozenset())):
             costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
             if n in computed and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
                 return n
@@ -344,7 +348,7 @@ def _stored(text, code):
     return f"u8({text})" if code == "b8" else text
 
 
-def _order(root, stop=()):
+def _order(root, stop=frozenset()):
     done, result, stack = set(), [], [(root, False)]
     while stack:
         node, ready = stack.pop()
@@ -357,7 +361,7 @@ def _order(root, stop=()):
     return result
 
 
-def _frontier(roots, stop=()):
+def _frontier(roots, stop=frozenset()):
     """The per-row values that per-element ones need."""
     found, stack, seen = [], list(roots), set()
     while stack:

@@ -1,0 +1,70 @@
+"""Kernels: the compiled loops that ops run on, and a window on them.
+
+>>> import numtape as nt
+>>> with nt.kernels.log() as launched:
+...     y = nt.ones(4).exp()
+>>> [k.name for k in launched]
+['fill', 'exp']
+>>> "exp_f32" in nt.kernels.last().text
+True
+"""
+
+from __future__ import annotations
+
+
+def last():
+    """The kernel launched last (its `name` and `text`, runnable as it stands), or None. The log holds 256 launches."""
+    from numtape.kernels.cpu import driver
+
+    found = driver.launched(max(driver.launch_count() - 1, 0))
+    return found[-1] if found else None
+
+
+def launches() -> int:
+    """How many kernels were launched in this process."""
+    from numtape.kernels.cpu import driver
+
+    return driver.launch_count()
+
+
+def compilations() -> int:
+    """How many kernels Numba compiled in this process; loading one from the disk cache does not count."""
+    from numtape.kernels import library
+
+    return library.counts.compiled
+
+
+def loaded() -> int:
+    """How many kernels came from the disk cache."""
+    from numtape.kernels import library
+
+    return library.counts.loaded
+
+
+def compile_seconds() -> float:
+    """The time that compiling took in this process."""
+    from numtape.kernels import library
+
+    return library.counts.seconds
+
+
+def all() -> list:
+    """Every kernel of this process, in the order they were first used."""
+    from numtape.kernels import library
+
+    return library.all_kernels()
+
+
+class log:
+    """Collects the kernels launched inside a `with` block (the last 256 of them)."""
+
+    def __enter__(self) -> list:
+        from numtape.kernels.cpu import driver
+
+        self.first, self.kernels = driver.launch_count(), []
+        return self.kernels
+
+    def __exit__(self, *exc_info) -> None:
+        from numtape.kernels.cpu import driver
+
+        self.kernels += driver.launched(self.first)

@@ -215,7 +215,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if result._spec.numel:
         error = _Error()
         code = s.dtype.code
-        setup = [f"size, bad = p[3], out_i64(p[{4}])"]
+        setup = ["size, bad = p[3], out_i64(p[4])"]
         text = lines.text("gather", s.dtype.name, [code], [code, "i64"], lines.GATHER, extra=2, setup=setup)
         run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
         error.check("gather", s.shape[d], d)
@@ -237,8 +237,8 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
         return out.copy_(g)
     if index._spec.numel:
         code, error = spec.dtype.code, _Error()
-        setup = [f"size, bad = p[3], out_i64(p[{4}])"]
-        text = lines.text("scatter_add", spec.dtype.name, [code], [code, "i64"], lines.SCATTER_ADD, extra=2, setup=setup)
+        setup = ["size, bad = p[3], out_i64(p[4])"]
+        text = lines.text("scatter_add", spec.dtype.name, [code], [code, "i64"], lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
         run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
         error.check("scatter_add", spec.shape[d], d)
     return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, index),))

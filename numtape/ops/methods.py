@@ -239,7 +239,7 @@ def type_as(self, other):
     return self.to(other.dtype)
 
 
-def type(self, dtype=None, non_blocking=False):
+def tensor_type(self, dtype=None, non_blocking=False):
     """The name of the tensor's type, or the tensor with another dtype."""
     if dtype is None:
         return f"numtape.{_TYPE_NAMES[self.dtype.name]}"
@@ -302,7 +302,7 @@ _METHOD_ONLY = {
     "new_empty": creation.new_empty, "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_full": creation.new_full,
     "new_tensor": creation.new_tensor, "uniform_": random.uniform_, "normal_": random.normal_, "random_": random.random_,
     "bernoulli_": random.bernoulli_, "pow_": pow_, "clamp_": clamp_, "clip_": clamp_, "masked_fill_": masked_fill_,
-    "type": type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
+    "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
     "as_strided_pull": view.as_strided_pull, "as_strided_scatter_pull": view.as_strided_scatter_pull,
 }  # fmt: skip
 _FUNCTION_ONLY = {

@@ -17,7 +17,7 @@ import numpy as np
 from numtape.kernels import library
 from numtape.kernels.cpu import state as at
 
-_names: dict[int, library.Kernel] = {}
+_launchable: dict[int, library.Kernel] = {}  # by the address of a table; what `launched` looks up
 
 
 class Table:
@@ -37,8 +37,14 @@ class Table:
         words[: at.TABLE_SLOTS] = [kernel.address, units, grain, count, nbytes, at.NEEDS_SCRATCH if scratch else 0, 0, 0]
         words[at.TABLE_SLOTS + arguments :] = constants
         self.kernel, self.words, self.address = kernel, words, words.ctypes.data
+        _launchable[self.address] = kernel
         if grain and units > grain:
             start_workers()
+
+
+def launched(since: int) -> list[library.Kernel]:
+    """The kernels launched since launch number `since`, as far as the log of launches reaches back."""
+    return [_launchable[t] for t in launched_tables(since) if t in _launchable]
 
 
 if library.JIT:

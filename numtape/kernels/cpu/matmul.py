@@ -8,8 +8,8 @@ Multiplication", 2008), with their two inner loops exchanged:
         for ir in range(0, m, MR):      # a panel of A, MR x KC, stays in the L1 cache
           for jr in range(0, NC, NR):   # micro-kernel: an MR x NR tile of C in registers, KC steps
 
-C is written along its rows, and the panel of A is small enough for half an L1 cache. The usual order, a panel of B in L1 and a block of A in
-L2, was 1-4 % slower on Zen 3 and 8-20 % on an AVX-512 core with its wider panels of B.
+C is written along its rows, and the panel of A is small enough for half an L1 cache. The usual order, a panel of B in L1 and a block
+of A in L2, was 1-4 % slower on Zen 3 and 8-20 % on an AVX-512 core with its wider panels of B.
 
 Operands are packed into panels where that pays, else read in place. Three shapes have a path of their own: one row times a matrix,
 dot products, and few rows. Which path is taken and how k is cut depend on the sizes of the whole product, so every element of C is the
@@ -60,6 +60,7 @@ THIN_KC = 32
 DOT_KC, AXPY_NC = 4096, 2048  # elements of x, or of y, that stay in the L1 cache while rows of the matrix stream by
 # NOTE: a plain 0 or 1 handed to a jitted function compiles that function once more, for this literal: a third of the compile time.
 I0, I1 = np.int64(0), np.int64(1)
+REST = BATCH - ROW_BLOCK  # `words` takes a literal, and a difference is none
 
 
 @helper
@@ -206,7 +207,8 @@ def _kernel(name, zero):
 
     def kernel(args, start, stop):
         compact()
-        c, a, b, m, n, k, a_row, a_col, b_row, b_col, c_row, row_block, row_blocks, col_block, col_blocks, accumulate, ndim = words(args, BATCH)
+        c, a, b, m, n, k, a_row, a_col, b_row, b_col, c_row = words(args, ROW_BLOCK)
+        row_block, row_blocks, col_block, col_blocks, accumulate, ndim = words(args + 8 * ROW_BLOCK, REST)
         scratch = load(I0, args, -1)
         unit = start
         while unit < stop:

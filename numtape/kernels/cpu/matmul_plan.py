@@ -24,8 +24,9 @@ SCRATCH_BYTES = TILE_BYTES + A_BYTES + B_BYTES
 
 UNIT_FLOPS = 1 << 22  # about 40 us at 100 GFLOP/s; starting a second thread costs 1-2 us
 MAX_UNITS = 32  # 4 for each of 8 threads
-# Multiples of these keep the inner edges of blocks off the micro-tile's edges on every geometry (widths 8 to 64, heights 6, 8, 14).
-ROW_STEP, COL_STEP = 24, 192
+# Blocks are multiples of these, and split only where four fit: on most geometries (micro-tiles 6, 8 or 14 high, 4 to 64 wide) the inner
+# edges of blocks then fall between micro-tiles. Nothing but speed depends on it.
+ROW_STEP, COL_STEP = 24, 64
 MOVE_FLOPS = 8  # moving one byte takes as long as about this many flops
 
 
@@ -42,7 +43,7 @@ def plan_blocks(batch: int, m: int, n: int, k: int, itemsize: int) -> tuple[int,
     want = -(-min(MAX_UNITS, batch * work // UNIT_FLOPS) // max(batch, 1))
     rows = cols = 1
     while rows * cols < want:
-        can_rows, can_cols = m >= 4 * rows * ROW_STEP, n >= 2 * cols * COL_STEP
+        can_rows, can_cols = m >= 4 * rows * ROW_STEP, n >= 4 * cols * COL_STEP
         if can_rows and (m * cols >= n * rows or not can_cols):
             rows *= 2
         elif can_cols:

@@ -21,6 +21,7 @@ from .microkernel import (
     geometry,
 )
 
+
 def _get(module, name, g, emit, *args):
     return module.globals.get(f"numtape_{name}_{g.tag}") or emit(module, g, *args)
 
