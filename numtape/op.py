@@ -29,12 +29,14 @@ class Op:
         "fn",
         "functional",
         "inplace",
+        "masks",
         "method",
         "name",
         "names",
         "plans",
         "public",
         "pullbacks",
+        "recipes",
         "rule",
         "saves",
         "scalar",
@@ -62,15 +64,46 @@ class Op:
         self.vjp = (vjp,) if callable(vjp) else vjp
         # the names that each rule uses; what a rule does not name is not kept alive
         self.saves = tuple(rule_names(r) for r in self.vjp) if self.vjp else ()
+        self.recipes: tuple | None = None
+        self.masks: dict[int, tuple[bool, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def rules(self) -> tuple:
+        """For each argument: None without a derivative, else (rule, the places of its values, whether it hands g on as it is).
+
+        Places count the arguments, then the result; -1 is the gradient, others below zero are what a reduction knows of its call.
+        """
+        if self.recipes is None:
+            places = {"g": -1, "shape": -2, "dim": -3} | {name: k for k, name in enumerate((*self.names, "out"))}
+            recipes = []
+            for rule, names in zip(self.vjp or (), self.saves):
+                recipes.append(None if rule is None else (rule, tuple(places[n] for n in names), _is_plain(rule)))
+            self.recipes = tuple(recipes)
+        return self.recipes
+
+    def mask(self, differentiated: int) -> tuple[bool, ...]:
+        """Which arguments, and whether the result (last), the rules of the arguments in the bit set `differentiated` name."""
+        found = self.masks.get(differentiated)
+        if found is None:
+            wanted: set[int] = set()
+            for k, recipe in enumerate(self.rules()):
+                if recipe is not None and differentiated >> k & 1:
+                    wanted.update(recipe[1])
+            found = self.masks[differentiated] = tuple(k in wanted for k in range(len(self.names) + 1))
+        return found
 
     def register(self) -> Op:
         if self.name in TABLE:
             raise ValueError(f"op {self.name!r} is defined twice")
         TABLE[self.name] = self
         return self
+
+
+def _is_plain(rule) -> bool:
+    """Whether a rule is `lambda g: g`, told by its code."""
+    return getattr(rule, "__code__", None) is not None and rule.__code__.co_code == (lambda g: g).__code__.co_code
 
 
 def rule_names(rule: Callable | None) -> tuple[str, ...]:

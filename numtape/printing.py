@@ -1,10 +1,195 @@
-"""Tensors as text, as PyTorch prints them."""
+"""Tensors as text, as PyTorch prints them.
+
+>>> import numtape as nt
+>>> nt.tensor([[1.0, 2.5], [3.0, 4.0]])
+tensor([[1.0000, 2.5000],
+        [3.0000, 4.0000]])
+>>> nt.zeros(0, 3)
+tensor([], size=(0, 3))
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
+from itertools import chain
+
 import numpy as np
 
+from numtape import dtypes
+from numtape.tensor import Tensor
 
-def text(t) -> str:
+
+@dataclass(frozen=True)
+class Options:
+    """How much of a tensor is printed, and how."""
+
+    precision: int = 4  # digits after the point
+    threshold: float = 1000  # more elements than this are summarised
+    edgeitems: int = 3  # what a summary shows of each end of a dim
+    linewidth: int = 80
+    sci_mode: bool | None = None  # None: by the size of the numbers
+
+
+PROFILES = {"default": Options(), "short": Options(precision=2, edgeitems=2), "full": Options(threshold=math.inf)}
+options = Options()
+
+
+def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None) -> None:
+    """Set how tensors are printed; what is not given stays. `profile` is 'default', 'short' or 'full'.
+
+    `sci_mode` True or False forces or forbids scientific notation until a later call changes it.
+
+    >>> import numtape as nt
+    >>> nt.set_printoptions(precision=2)
+    >>> nt.tensor([1.2345])
+    tensor([1.23])
+    >>> nt.set_printoptions(profile="default")
+    """
+    global options
+    if profile is not None:
+        if profile not in PROFILES:
+            raise ValueError(f"set_printoptions: profile: expected one of {', '.join(PROFILES)}, got {profile!r}")
+        options = replace(PROFILES[profile], sci_mode=options.sci_mode)
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    options = replace(options, sci_mode=sci_mode, **{k: v for k, v in given.items() if v is not None})
+
+
+# ------------------------------------------------------------------------------------------------ numbers
+class Column:
+    """The one format of all numbers of a tensor: the notation, and the width that the widest of them needs."""
+
+    def __init__(self, values: list):
+        self.style, self.width = str, 1
+        if values and isinstance(values[0], float):
+            self._choose(values)
+        else:
+            self.width = max((len(str(v)) for v in values), default=1)
+
+    def _choose(self, values: list[float]) -> None:
+        """Whole numbers as '1.', others with decimals; in scientific notation where sizes are extreme or far apart."""
+        self.style = _whole
+        ordinary = [v for v in values if v and math.isfinite(v)]
+        if not ordinary:
+            return
+        whole = all(v == math.ceil(v) for v in values if math.isfinite(v))
+        low, high = min(map(abs, ordinary)), max(map(abs, ordinary))
+        extreme = high > 1e8 or high > low * 1000 or (not whole and low < 1e-4)
+        if options.sci_mode is not None:
+            extreme = options.sci_mode
+        self.style = _scientific if extreme else _whole if whole else _decimal
+        self.width = max(len(self.style(v)) for v in ordinary)
+
+    def __call__(self, value) -> str:
+        return self.style(value).rjust(self.width)
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}." if math.isfinite(value) else f"{value:.0f}"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.{options.precision}f}"
+
+
+def _scientific(value: float) -> str:
+    return f"{value:.{options.precision}e}"
+
+
+# ------------------------------------------------------------------------------------------------ brackets
+def _ends(items: list) -> list:
+    """The first and the last of a long list, an ellipsis (None) between."""
+    k = options.edgeitems
+    return items if len(items) <= 2 * k else [*items[:k], None, *items[len(items) - k :]]
+
+
+def _shown(array: np.ndarray) -> np.ndarray:
+    """The elements that a summary of an array prints."""
+    k = options.edgeitems
+    for axis, n in enumerate(array.shape):
+        if n > 2 * k:
+            array = np.take(array, [*range(k), *range(n - k, n)], axis)
+    return array
+
+
+def _nested(values, ndim: int, indent: int, column: Column, summary: bool) -> str:
+    """Nested lists in brackets, each line below the bracket it belongs to."""
+    if ndim == 0:
+        return column(values)
+    items = _ends(values) if summary else values
+    below = " " * (indent + 1)
+    if ndim == 1:
+        words = [" ..." if v is None else column(v) for v in items]
+        per_line = max(1, (options.linewidth - indent) // (column.width + 2))
+        lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
+        return "[" + f",\n{below}".join(lines) + "]"
+    parts = ["..." if v is None else _nested(v, ndim - 1, indent + 1, column, summary) for v in items]
+    return "[" + ("," + "\n" * (ndim - 1) + below).join(parts) + "]"
+
+
+def _contents(array: np.ndarray, indent: int) -> str:
+    summary = array.size > options.threshold
+    shown = _shown(array) if summary else array
+    column = Column(shown.ravel().tolist())
+    if not summary:
+        return _nested(array.tolist(), array.ndim, indent, column, False)
+    return _nested(_rows(array, array.ndim), array.ndim, indent, column, True)
+
+
+class _rows(list):
+    """An array as nested lists of which only the ends are made."""
+
+    def __init__(self, array: np.ndarray, ndim: int):
+        n, k = len(array), options.edgeitems
+        wanted = range(n) if n <= 2 * k else chain(range(k + 1), range(n - k, n))  # one more, which the ellipsis stands for
+        super().__init__(array[i].item() if ndim == 1 else _rows(array[i], ndim - 1) for i in wanted)
+
+
+# ------------------------------------------------------------------------------------------------ the whole
+# Nodes whose PyTorch name is not their own in capitals.
+_NODE_NAMES = {
+    "as_strided_scatter": "CopySlices", "copy_": "CopyBackwards", "to": "ToCopyBackward0", "add_scaled": "AddBackward0",
+    "matmul": "MmBackward0", "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0",
+    "truncate_divide": "DivBackward0",
+}  # fmt: skip
+
+
+def node_name(node) -> str:
+    """The name PyTorch gives a recorded operation: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
+    if node.inputs and not isinstance(node.inputs[0], Tensor) and getattr(node.inputs[0], "name", None) == node.name and node.name[:1].isupper():
+        return f"{node.name}Backward"
+    name = node.name.removeprefix("row_")
+    if name in _NODE_NAMES:
+        return _NODE_NAMES[name]
+    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
+
+
+def _suffixes(t: Tensor) -> list[str]:
+    """What is said of a tensor after its elements."""
+    kind, said = t.dtype, []
+    usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
+    if not t.numel() and t.ndim != 1:
+        said.append(f"size={tuple(t.shape)}")
+    if kind not in usual:
+        said.append(f"dtype={kind}")
+    if t.grad_fn is not None:
+        said.append(f"grad_fn=<{node_name(t.grad_fn)}>")
+    elif t.requires_grad:
+        said.append("requires_grad=True")
+    return said
+
+
+def text(t: Tensor) -> str:
     """The text of a tensor."""
-    return f"tensor({np.array2string(t.detach().numpy(), separator=', ', prefix='tensor(')})"
+    name = "tensor" if type(t).__name__ in ("Tensor", "Parameter") else type(t).__name__
+    indent = len(name) + 1
+    result = f"{name}(" + (_contents(t.detach().numpy(), indent) if t.numel() else "[]")
+    used = len(result) - result.rfind("\n") + 1
+    for suffix in _suffixes(t):
+        if used + len(suffix) + 2 > options.linewidth:
+            result += ",\n" + " " * indent + suffix
+            used = indent + len(suffix)
+        else:
+            result += f", {suffix}"
+            used += len(suffix) + 2
+    return result + ")"

@@ -38,7 +38,6 @@ class Tensor:
     _grad = None
     _hooks = None
     _post_hooks = None
-    _views = None
     _generation = 0
 
     def __new__(cls, *data, dtype=None, device=None):
@@ -151,7 +150,7 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """Whether operations on it are recorded."""
-        return self._requires_grad
+        return tape.needs_grad(self)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -189,12 +188,12 @@ class Tensor:
     @property
     def grad_fn(self):
         """The recorded operation that made it, or None."""
-        return self._current_node() if self._requires_grad else None
+        return self._current_node() if tape.needs_grad(self) else None
 
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user rather than by a recorded operation."""
-        return not self._requires_grad or self._current_node() is None
+        return not tape.needs_grad(self) or self._current_node() is None
 
     def _current_node(self):
         """The node, brought up to date if the base of this view was changed in place since."""
@@ -225,9 +224,7 @@ class Tensor:
             if self._hooks is None:
                 self._hooks = {}
             return Handle(self._hooks, hook)
-        if node.hooks is None:
-            node.hooks = {}
-        return Handle(node.hooks, hook)
+        return Handle(node.hook_table(), hook)
 
     def register_post_accumulate_grad_hook(self, hook):
         """Call `hook(tensor)` after `.grad` of this leaf was accumulated."""
@@ -243,12 +240,13 @@ class Tensor:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         node = self._current_node()
         if node is not None:
-            node.retain = [*(node.retain or ()), weakref.ref(self)]
+            node.hook_table()
+            node.rare["retain"] = [*(node.note("retain") or ()), weakref.ref(self)]
 
     @property
     def retains_grad(self) -> bool:
         node = self._current_node()
-        return node is not None and any(r() is self for r in node.retain or ())
+        return node is not None and any(r() is self for r in node.note("retain") or ())
 
     def detach(self) -> Tensor:
         """The same memory, cut from the tape."""
@@ -275,7 +273,7 @@ class Tensor:
     # -------------------------------------------------------------------------------------------- to Python and NumPy
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """A NumPy array that shares this tensor's memory."""
-        if self._requires_grad and not force:
+        if tape.needs_grad(self) and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return storage.as_array(self._storage, self._address, self._spec)
 
@@ -395,26 +393,10 @@ def alias(source: Tensor, spec: Spec | None = None, offset: int = 0) -> Tensor:
 
 def view(source: Tensor, spec: Spec, offset: int = 0) -> Tensor:
     """A view: an alias that knows its base, so that writing to one reaches the other's history. Not recorded here."""
-    self = _new(Tensor)
-    self._storage, self._spec = source._storage, spec
-    self._address = source._address + offset * source._spec.dtype.itemsize if offset else source._address
-    self._requires_grad, self._node = False, None
-    base = source._base
-    self._base = base = source if base is None else base
+    self = alias(source, spec, offset)
+    self._base = base = source if source._base is None else source._base
     self._seen = base._generation
-    if not source._requires_grad:
-        _remember(base, self)
     return self
-
-
-def _remember(base: Tensor, self: Tensor) -> None:
-    """Note a view of a tensor that requires no grad yet: should it come to, the view must learn of it."""
-    views = base._views
-    if views is None:
-        base._views = views = []
-    elif len(views) >= 16 and len(views) & (len(views) - 1) == 0:
-        views[:] = [r for r in views if r() is not None]
-    views.append(weakref.ref(self))
 
 
 def rewrap(kind: type, source: Tensor) -> Tensor:
@@ -453,7 +435,7 @@ def _unpickle(kind, array, shape, requires_grad):
 # ------------------------------------------------------------------------------------------------ in-place history
 def check_inplace(tensor: Tensor, name: str) -> None:
     """Refuse to write to a leaf that requires grad while recording."""
-    if mode.state.enabled and tensor._requires_grad:
+    if mode.state.enabled and tape.needs_grad(tensor):
         if tensor.is_leaf:
             raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")
         base = tensor._base
@@ -466,25 +448,15 @@ def rebase(tensor: Tensor, node) -> None:
     base = tensor._base
     if base is None:
         tensor._node, tensor._requires_grad = node, True
-        _changed(tensor)
+        tensor._generation += 1
         return
     spec, offset = tensor._spec, tensor.storage_offset() - base.storage_offset()
     before = tape.edge_of(base)
     shape_of_base = base._spec
     base._node = tape.Node("as_strided_scatter", (before, node), lambda n, g: g.as_strided_scatter_pull(spec, offset, shape_of_base), base._spec)
     base._requires_grad = True
-    _changed(base)
-    tensor._node, tensor._requires_grad, tensor._seen = node, True, base._generation
-
-
-def _changed(base: Tensor) -> None:
     base._generation += 1
-    if base._views:
-        for reference in base._views:
-            found = reference()
-            if found is not None:
-                found._requires_grad = True
-        base._views = None
+    tensor._node, tensor._requires_grad, tensor._seen = node, True, base._generation
 
 
 def _view_node(base: Tensor, self: Tensor):

@@ -169,6 +169,15 @@ def test_init_spread():
     assert w.mean().item() == pytest.approx(5.0, abs=0.01)
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (2, 3, 4)])
+def test_orthogonal(shape):
+    w = nn.init.orthogonal_(nn.Parameter(nt.empty(shape, dtype=nt.float64)), gain=2.0).detach().numpy().reshape(shape[0], -1)
+    gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-13)
+    with pytest.raises(ValueError, match="2 or more"):
+        nn.init.orthogonal_(nt.empty(3))
+
+
 def test_init_leaves_no_trace_on_the_tape():
     p = nn.Parameter(nt.empty(3, 3))
     for name in ("uniform_", "normal_", "ones_", "zeros_", "eye_", "xavier_uniform_", "trunc_normal_"):

@@ -27,13 +27,25 @@ def _seeds(outputs: list, gradients, name: str) -> list:
                     f"grad can be implicitly created only for scalar outputs, but tensor {i} has shape {tuple(output.shape)}; "
                     "sum it first, or give a gradient of its shape"
                 )
-            gradient = output.new_ones(output.shape)
+            gradient = _one(output)
         elif gradient._spec.shape != output._spec.shape:
             raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(gradient.shape)} and output[{i}] has a shape of {tuple(output.shape)}.")
         elif gradient._spec.dtype is not output._spec.dtype:
             gradient = gradient.to(output._spec.dtype)
         seeds.append(gradient)
     return seeds
+
+
+_ones: dict = {}
+
+
+def _one(output):
+    """A one of the shape and dtype of a single-element tensor; made once, only ever read."""
+    found = _ones.get(output._spec)
+    if found is None:
+        with mode.no_grad():
+            found = _ones[output._spec] = output.new_ones(output.shape)
+    return found
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None) -> None:

@@ -9,9 +9,9 @@ Tensors are met by protocol here (`+`, `add_`, `clone`, their underscored fields
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import traceback
+from heapq import heappop, heappush
 from sys import getrefcount
 
 from numtape.autograd import mode
@@ -20,21 +20,32 @@ _next = itertools.count(1).__next__
 
 
 class Node:
-    """One recorded operation. `saved` holds what its rules named, `versions` the storage versions they were saved at."""
+    """One recorded operation.
 
-    __slots__ = ("__weakref__", "extra", "hooks", "inputs", "name", "op", "pull", "retain", "saved", "seq", "spec", "trace", "versions")
+    `saved` holds what its rules named (arguments in order, then the result), `versions` the storage versions they were saved
+    at. `rare` holds what few nodes have: hooks, tensors that retain their gradient, the forward call's place.
+    """
 
-    def __init__(self, name, inputs, pull, spec=None, extra=None):
+    __slots__ = ("__weakref__", "inputs", "name", "op", "pull", "rare", "saved", "seq", "spec", "versions")
+
+    def __init__(self, name, inputs, pull, spec=None):
         self.seq = _next()
-        self.name, self.inputs, self.pull, self.spec, self.extra = name, inputs, pull, spec, extra
-        self.op = self.saved = self.versions = self.hooks = self.retain = None
-        self.trace = traceback.extract_stack()[:-2] if mode.state.anomaly else None
+        self.name, self.inputs, self.pull, self.spec = name, inputs, pull, spec
+        self.op = self.saved = self.versions = None
+        self.rare = {"trace": traceback.extract_stack()[:-2]} if mode.state.anomaly else None
+
+    def note(self, key):
+        """The value of a rare property, or None."""
+        return None if self.rare is None else self.rare.get(key)
+
+    def hook_table(self) -> dict:
+        """The hooks of this node's gradient."""
+        if self.rare is None:
+            self.rare = {}
+        return self.rare.setdefault("hooks", {})
 
     def __repr__(self) -> str:
         return f"<{''.join(p.capitalize() for p in self.name.strip('_').split('_'))}Backward>"
-
-    def __lt__(self, other):
-        return self.seq > other.seq
 
     @property
     def next_functions(self):
@@ -81,13 +92,21 @@ def _pull_freed(node, gradient):
     raise RuntimeError(freed(node))
 
 
+def needs_grad(tensor) -> bool:
+    """Whether `tensor` requires grad; a view may have come to it through its base."""
+    if tensor._requires_grad:
+        return True
+    base = tensor._base
+    if base is not None and base._requires_grad and tensor._seen != base._generation:
+        tensor._current_node()
+    return tensor._requires_grad
+
+
 def edge_of(tensor):
     """Where the gradient of `tensor` goes: its node, itself if it is a leaf that requires grad, or None."""
-    if not tensor._requires_grad:
-        return None
     if tensor._base is not None:
-        return tensor._current_node() or tensor
-    return tensor._node or tensor
+        return (tensor._current_node() or tensor) if needs_grad(tensor) else None
+    return (tensor._node or tensor) if tensor._requires_grad else None
 
 
 # ------------------------------------------------------------------------------------------------ the walk
@@ -98,14 +117,14 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
     their gradients, None where there is none.
     """
     pending: dict = {}  # node or leaf -> [gradient, whether the sum is ours to add into]
-    heap: list[Node] = []
+    heap: list[tuple[int, Node]] = []
 
     def give(edge, gradient):
         entry = pending.get(edge)
         if entry is None:
             pending[edge] = [gradient, False]
             if type(edge) is Node:
-                heapq.heappush(heap, edge)
+                heappush(heap, (-edge.seq, edge))
         elif entry[1] and not create_graph:
             entry[0].add_(gradient)
         else:
@@ -116,27 +135,24 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
     needed = None if wanted is None else _leading_to({id(e) for e in wanted if e is not None}, roots)
     captured: dict[int, object] = {}
     wanted_ids = set() if wanted is None else {id(e) for e in wanted if e is not None}
-    with mode.set_grad_enabled(create_graph):
+    state, before = mode.state, mode.state.enabled
+    state.enabled = create_graph
+    try:
         for root, gradient in zip(roots, gradients):
             edge = edge_of(root)
             if edge is not None:
                 give(edge, gradient)
         del gradients, gradient  # what the user gave is not ours to keep or to add into
         while heap:
-            node = heapq.heappop(heap)
+            node = heappop(heap)[1]
             gradient = pending.pop(node)[0]
-            if node.hooks:
-                gradient = run_hooks(node.hooks, gradient)
-            if node.retain is not None:
-                for reference in node.retain:
-                    tensor = reference()
-                    if tensor is not None:
-                        _accumulate(tensor, gradient.clone() if not create_graph else gradient, create_graph)
-            if id(node) in wanted_ids:
+            if node.rare is not None:
+                gradient = _observe(node, gradient, create_graph)
+            if wanted_ids and id(node) in wanted_ids:
                 captured[id(node)] = gradient
                 if needed is not None and not any(id(e) in needed for e in node.inputs if e is not None):
                     continue
-            pulled = _pull(node, gradient, needed)
+            pulled = _pull(node, gradient)
             del gradient
             if len(pulled) != len(node.inputs):
                 raise RuntimeError(f"{node.name}: its derivative returned {len(pulled)} gradients for {len(node.inputs)} inputs")
@@ -160,6 +176,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                     for hook in list(leaf._post_hooks.values()):
                         hook(leaf)
             del gradient
+    finally:
+        state.enabled = before
     if wanted is None:
         return None
     if accumulate:
@@ -169,13 +187,24 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
     return [captured.get(id(edge)) if edge is not None else None for edge in wanted]
 
 
-def _pull(node, gradient, needed):
+def _pull(node, gradient):
     try:
         return node.pull(node, gradient)
     except Exception as problem:
-        if node.trace is not None:
-            problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.trace)))
+        if node.note("trace"):
+            problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.rare["trace"])))
         raise
+
+
+def _observe(node, gradient, create_graph):
+    """Run the hooks of a node and keep its gradient for the tensors that asked."""
+    if node.note("hooks"):
+        gradient = run_hooks(node.rare["hooks"], gradient)
+    for reference in node.note("retain") or ():
+        tensor = reference()
+        if tensor is not None:
+            _accumulate(tensor, gradient if create_graph else gradient.clone(), create_graph)
+    return gradient
 
 
 def run_hooks(hooks, gradient):
@@ -196,7 +225,8 @@ def _accumulate(leaf, gradient, create_graph):
     else:
         # 3: the caller's name, ours, getrefcount's; 2: the tensor's slot, getrefcount's
         sole = getrefcount(gradient) <= 3 and getrefcount(gradient._storage) <= 2
-        gradient = gradient.detach() if sole and gradient._spec.contiguous else gradient.detach().clone()
+        if not (sole and gradient._spec.contiguous and gradient._node is None):
+            gradient = gradient.detach().clone()
         leaf._grad = gradient
 
 

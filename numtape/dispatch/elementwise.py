@@ -48,7 +48,11 @@ def call(op: Op, args: tuple) -> Tensor:
             return call(op, match(op, args, plan.spec.shape))
         node = prepare(op, args)
         out = _run(op, plan, args, operands)
-        finish(op, node, out)
+        if node is None:
+            return out
+        if plan.identity is not None:
+            out = alias(out)
+        finish(node, out)
         out._node, out._requires_grad = node, True
         return out
     return _run(op, plan, args, operands)
@@ -70,30 +74,57 @@ def _run(op, plan, args, operands):
 def scan(op: Op, args: tuple, target: Tensor | None = None):
     """The key of a call's plan, the operands of its launch, whether a tensor requires grad, whether it is being traced."""
     key: list = [] if target is None else [target._spec]
-    addresses: list = []
+    operands: list = []
     numbers: list = []
     recorded = traced = False
     static = op.static
     for name, a in zip(op.names, args):
-        if isinstance(a, Tensor):
+        kind = type(a)
+        if kind is Tensor or isinstance(a, Tensor):
             key.append(a._spec)
-            addresses.append(a._address)
-            if a._requires_grad:
+            operands.append(a._address)
+            if a._requires_grad or a._base is not None and tape.needs_grad(a):
                 recorded = True
-        elif isinstance(a, Symbol):
-            traced = True
-        elif a is None or name in static:
+        elif static and name in static or a is None:
             key.append((a,))
-        elif isinstance(a, (bool, int, float)):
-            key.append(type(a))
+        elif kind is float or kind is int or kind is bool:
+            key.append(kind)
             numbers.append(a)
-        elif isinstance(a, np.generic):
-            a = a.item()
-            key.append(type(a))
+        elif kind is Symbol:
+            traced = True
+        elif isinstance(a, (float, int, np.generic)):
+            a = a.item() if isinstance(a, np.generic) else a
+            key.append(float if isinstance(a, float) else type(a) if isinstance(a, bool) else int)
             numbers.append(a)
         else:
-            raise TypeError(f"{op.name}(): argument '{name}' must be Tensor or Number, not {type(a).__name__}")
-    return tuple(key), addresses + numbers, recorded, traced
+            raise TypeError(f"{op.name}(): argument '{name}' must be Tensor or Number, not {kind.__name__}")
+    if numbers:
+        operands += numbers
+    return tuple(key), operands, recorded, traced
+
+
+def evaluate(op: Op, values: list) -> Tensor:
+    """`call` for plain tensors and numbers when nothing is recorded: the backward walk's way to a kernel."""
+    key = []
+    operands = []
+    numbers = None
+    for v in values:
+        kind = type(v)
+        if kind is float or kind is int:
+            key.append(kind)
+            if numbers is None:
+                numbers = [v]
+            else:
+                numbers.append(v)
+        elif isinstance(v, Tensor):
+            key.append(v._spec)
+            operands.append(v._address)
+        else:
+            return call(op, values)
+    plan = op.plans.get(tuple(key))
+    if plan is None or not plan.table:
+        return call(op, values)
+    return make(launch_new(plan.table, *operands) if numbers is None else launch_new(plan.table, *operands, *numbers), plan.spec)
 
 
 def trace_call(op: Op, args: tuple):
@@ -216,39 +247,41 @@ def _counts(op, a):
     return isinstance(a, Tensor) or (isinstance(a, (int, float)) and a is not None)
 
 
-def prepare(op: Op, args: tuple):
-    """A node for a call about to run, with the inputs that its rules need."""
-    inputs = tuple(tape.edge_of(a) if isinstance(a, Tensor) and op.vjp[i] is not None else None for i, a in enumerate(args))
-    wanted: set[str] = set()
-    for edge, names in zip(inputs, op.saves):
-        if edge is not None:
-            wanted.update(names)
+def prepare(op: Op, args):
+    """A node for a call about to run, with the arguments that its rules need; None if none is to be differentiated."""
+    inputs: list = []
+    differentiated, bit = 0, 1
+    for a, recipe in zip(args, op.recipes or op.rules()):
+        edge = None
+        if recipe is not None and isinstance(a, Tensor):
+            edge = tape.edge_of(a) if a._base is not None else (a._node or a) if a._requires_grad else None
+            if edge is not None:
+                differentiated |= bit
+        inputs.append(edge)
+        bit += bit
+    if not differentiated:
+        return None
     node = tape.Node(op.name, inputs, pull)
     node.op = op
     saved, versions = [], []
-    for name, a in zip(op.names, args):
-        if not isinstance(a, Tensor):
-            saved.append(a)
-            versions.append(None)
-        elif name in wanted:
+    for a, wanted in zip(args, op.masks.get(differentiated) or op.mask(differentiated)):
+        if wanted and isinstance(a, Tensor):
             saved.append(a)
             versions.append(a._storage.version)
         else:
-            saved.append(None)
+            saved.append(None if isinstance(a, Tensor) else a)
             versions.append(None)
     node.saved, node.versions = saved, versions
-    node.extra = "out" in wanted
+    node.spec = op.masks[differentiated][-1]  # whether the result is wanted too: `finish` adds it
     return node
 
 
-def finish(op: Op, node, out: Tensor) -> None:
+def finish(node, out: Tensor) -> None:
     """Let the node keep the result if a rule needs it."""
-    node.spec = out._spec
-    if node.extra:
+    if node.spec:
         node.saved.append(alias(out))
         node.versions.append(out._storage.version)
-    if all(v is None for v in node.versions):
-        node.versions = None
+    node.spec = out._spec
 
 
 def unpack(node):
@@ -266,22 +299,24 @@ def unpack(node):
 def pull(node, gradient):
     """The gradients of an elementwise call: one fused kernel each, or the rule on tensors while recording."""
     op, saved = node.op, unpack(node)
-    values = dict(zip(op.names, saved))
-    values["g"] = gradient
     recording = mode.state.enabled
-    if node.extra:
-        values["out"] = out = saved[-1]
+    if len(saved) > len(op.names):
+        out = alias(saved[-1])
         if recording:
-            values["out"] = out = alias(out)
             out._node, out._requires_grad = node, True
+        saved = [*saved[:-1], out]
     gradients = []
-    for i, edge in enumerate(node.inputs):
+    for i, (edge, recipe) in enumerate(zip(node.inputs, op.rules())):
         if edge is None:
             gradients.append(None)
+            continue
+        rule, places, same = recipe
+        if same:
+            gradients.append(gradient)
         elif recording:
-            gradients.append(op.vjp[i](*[values[name] for name in op.saves[i]]))
+            gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
         else:
-            gradients.append(call(pullback(op, i), tuple([values[name] for name in op.saves[i]])))
+            gradients.append(evaluate(op.pullbacks.get(i) or pullback(op, i), [gradient if k < 0 else saved[k] for k in places]))
     return gradients
 
 
@@ -309,8 +344,9 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
             return target.copy_(call(op, args))
         node = prepare(op, args)
         write(op, plan, args, operands, target, name)
-        finish(op, node, target)
-        rebase(target, node)
+        if node is not None:
+            finish(node, target)
+            rebase(target, node)
     else:
         write(op, plan, args, operands, target, name)
     return target

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
+
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise, rows
-from numtape.graph import Symbol
-from numtape.kernels.cpu.driver import launch_new
+from numtape.graph import FULL, Symbol
+from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
-from numtape.tensor import Tensor
+from numtape.tensor import Tensor, make
 
 _new = object.__new__
+_next = tape._next
 _state = mode.state
 PUBLIC = {"x": "input", "y": "other"}
 
@@ -25,47 +28,90 @@ def unary(op: Op):
             plan = plans[(input._spec,)]
         except (AttributeError, KeyError):
             return call(op, (input,))
-        if not plan.table or (input._requires_grad and _state.enabled):
+        recorded = input._requires_grad or input._base is not None and input._base._requires_grad
+        if not plan.table or recorded and not plan.direct:
             return call(op, (input,))
         t = _new(Tensor)
         t._storage = memory = launch_new(plan.table, input._address)
         t._address, t._spec = memory.address, plan.spec
         t._requires_grad, t._node, t._base = False, None, None
+        if recorded and _state.enabled and op.vjp and plan.spec.dtype.is_floating_point:
+            _record(op, (input,), t)
         return t
 
     return function
 
 
 def binary(op: Op):
-    """The function of an op of two operands; two tensors of known specs go straight to the launch."""
+    """The function of an op of two operands; known specs (or a tensor and a number) go straight to the launch."""
     plans, call = op.plans, elementwise.call
-    keeps_x = bool(op.vjp) and any("x" in s for s in op.saves)
-    keeps_y = bool(op.vjp) and any("y" in s for s in op.saves)
-    simple = bool(op.vjp) and not any("out" in s for s in op.saves) and op.names == ("x", "y") and not keeps_x and not keeps_y
 
     def function(input, other, *, out=None):
         if out is not None:
             return elementwise.call_out(op, (input, other), out)
+        kind = type(other)
         try:
-            plan = plans[input._spec, other._spec]
-        except (AttributeError, KeyError):
-            return call(op, (input, other))
-        recorded = input._requires_grad or other._requires_grad
-        if recorded and (not simple or not plan.direct) and _state.enabled or not plan.table:
-            return call(op, (input, other))
+            if kind is float or kind is int:
+                plan = plans[input._spec, kind]
+                recorded = input._requires_grad or input._base is not None and input._base._requires_grad
+                if not plan.table or recorded and not plan.direct:
+                    return call(op, (input, other))
+                memory = launch_new(plan.table, input._address, other)
+            else:
+                plan = plans[input._spec, other._spec]
+                recorded = (
+                    input._requires_grad
+                    or other._requires_grad
+                    or input._base is not None
+                    and input._base._requires_grad
+                    or other._base is not None
+                    and other._base._requires_grad
+                )
+                if not plan.table or recorded and not plan.direct:
+                    return call(op, (input, other))
+                memory = launch_new(plan.table, input._address, other._address)
+        except (AttributeError, KeyError, OverflowError, MemoryError):
+            return call(op, (input, other))  # a new combination, or an error to be worded there
         t = _new(Tensor)
-        t._storage = memory = launch_new(plan.table, input._address, other._address)
+        t._storage = memory
         t._address, t._spec = memory.address, plan.spec
-        t._base = None
-        if recorded and _state.enabled:
-            node = tape.Node(op.name, (tape.edge_of(input), tape.edge_of(other)), elementwise.pull, plan.spec)
-            node.op, node.saved = op, (None, None)
-            t._node, t._requires_grad = node, True
-        else:
-            t._node, t._requires_grad = None, False
+        t._requires_grad, t._node, t._base = False, None, None
+        if recorded and _state.enabled and op.vjp and plan.spec.dtype.is_floating_point:
+            _record(op, (input, other), t)
         return t
 
     return function
+
+
+def _record(op: Op, args: tuple, t: Tensor) -> None:
+    """Leave a node for the call that made t: `elementwise.prepare` and `finish` in one, for the common calls."""
+    inputs = []
+    differentiated, bit = 0, 1
+    for a, recipe in zip(args, op.recipes or op.rules()):
+        edge = None
+        if recipe is not None and isinstance(a, Tensor):
+            edge = tape.edge_of(a) if a._base is not None else (a._node or a) if a._requires_grad else None
+            if edge is not None:
+                differentiated += bit
+        inputs.append(edge)
+        bit += bit
+    if not differentiated:
+        return
+    node = _new(tape.Node)
+    node.seq = _next()
+    node.name, node.inputs, node.pull, node.op, node.spec = op.name, inputs, elementwise.pull, op, t._spec
+    node.rare = {"trace": traceback.extract_stack()[:-2]} if _state.anomaly else None
+    wanted = op.masks.get(differentiated) or op.mask(differentiated)
+    saved = [a if keep or not isinstance(a, Tensor) else None for a, keep in zip(args, wanted)]
+    versions = [a._storage.version if keep and isinstance(a, Tensor) else None for a, keep in zip(args, wanted)] if True in wanted else None
+    if wanted[-1]:
+        out = _new(Tensor)
+        out._storage, out._address, out._spec = t._storage, t._address, t._spec
+        out._requires_grad, out._node, out._base = False, None, None
+        saved.append(out)
+        versions.append(0)
+    node.saved, node.versions = saved, versions
+    t._node, t._requires_grad = node, True
 
 
 def general(op: Op):
@@ -111,14 +157,45 @@ def inplace(op: Op, function):
     name = f"{op.name}_"
     names = tuple(PUBLIC.get(n, n) for n in op.names)
     required = len(names) - len(op.defaults)
+    count = len(names)
 
     def method(self, *args, **kwargs):
         args = (self, *args)
-        if kwargs or len(args) != len(names):
+        if kwargs or len(args) != count:
             args = bind(name, names, op.defaults, required, args, kwargs)
+        if write_plain(op, self, args, name):
+            return self
         return elementwise.call_into(op, args, self, name)
 
     return method
+
+
+def write_plain(op: Op, target: Tensor, args: tuple, name: str) -> bool:
+    """The common in-place call: a plan is known, nothing is recorded, no operand shares the target's memory but itself."""
+    try:
+        key = [target._spec]
+        operands = [target._address]
+        numbers = []
+        memory = target._storage
+        for a in args:
+            kind = type(a)
+            if kind is float or kind is int:
+                key.append(kind)
+                numbers.append(a)
+            else:
+                if (a._requires_grad or a._base is not None) and _state.enabled or a._storage is memory and a is not target:
+                    return False
+                key.append(a._spec)
+                operands.append(a._address)
+        plan = op.plans[tuple(key)]
+        if not plan.table:
+            return False
+        launch(plan.table, *operands, *numbers)
+    except (AttributeError, KeyError, OverflowError):
+        return False
+    memory.version += 1
+    memory.writer = name
+    return True
 
 
 def reflected(op: Op):
@@ -136,7 +213,28 @@ def reducing(op: Op):
     """The function of a reduction: (input, dim=None, keepdim=False, *, dtype=None)."""
     from numtape import dtypes, layout
 
+    plans: dict = {}
+    linear = op.traits.get("linear")  # its rule needs nothing saved
+
     def function(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
+        if dtype is None and out is None and axis is None and keepdims is None:
+            try:
+                plan, dims = plans[input._spec, dim, keepdim]
+            except (AttributeError, KeyError, TypeError):  # a new combination, a symbol, or dims as a list
+                pass
+            else:
+                recorded = (input._requires_grad or input._base is not None and input._base._requires_grad) and _state.enabled
+                if not recorded or linear:
+                    t = make(launch_new(plan.table, input._address), plan.spec)
+                    if plan.second is not None:
+                        t = plan.second(t)
+                    if recorded:
+                        edge = tape.edge_of(input)
+                        if edge is not None and t._spec.dtype.is_floating_point:
+                            t._node = node = tape.Node(op.name, (edge,), rows.pull)
+                            node.op, node.saved, node.spec = op, _NOTHING, (dims, input._spec)
+                            t._requires_grad = True
+                    return t
         if isinstance(input, Symbol):
             from numtape import graph
 
@@ -149,12 +247,20 @@ def reducing(op: Op):
             raise TypeError(f"{op.name}(): argument 'input' must be Tensor, not {type(input).__name__}")
         if dtype is not None:
             input = input.to(dtypes.check(op.name, dtype))
-        if "check" in op.traits:
-            op.traits["check"](op.name, input._spec.dtype)
-        result = rows.call(op, (input,), layout.dims_of(op.name, dim, input._spec.ndim), keepdim)
+        dims = layout.dims_of(op.name, dim, input._spec.ndim)
+        result = rows.call(op, (input,), dims, keepdim)
+        if not isinstance(dim, list):
+            plan = op.plans.get((input._spec, dims, keepdim, (FULL,)))
+            if plan is not None and plan.table and (linear or not result._requires_grad):
+                if len(plans) > 4096:
+                    plans.clear()
+                plans[input._spec, dim, keepdim] = plan, dims
         return result if out is None else into(op.name, result, out)
 
     return function
+
+
+_NOTHING = (None,)
 
 
 def into(name: str, result: Tensor, out: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from numtape.autograd import mode, tape
 from numtape.spec import Spec
-from numtape.tensor import Tensor, view
+from numtape.tensor import Tensor
 
 
 def wanted(*inputs) -> bool:
     """Whether a call on these must be recorded."""
-    return mode.state.enabled and any(isinstance(t, Tensor) and t._requires_grad for t in inputs)
+    return mode.state.enabled and any(isinstance(t, Tensor) and tape.needs_grad(t) for t in inputs)
 
 
 def recorded(out: Tensor, name: str, inputs: tuple, pull, save: tuple = ()) -> Tensor:
@@ -19,7 +19,7 @@ def recorded(out: Tensor, name: str, inputs: tuple, pull, save: tuple = ()) -> T
     """
     if mode.state.enabled:
         for t in inputs:
-            if t._requires_grad:
+            if tape.needs_grad(t):
                 node = tape.Node(name, tuple(tape.edge_of(t) for t in inputs), pull, out._spec)
                 if save:
                     node.save(*save)
@@ -30,7 +30,22 @@ def recorded(out: Tensor, name: str, inputs: tuple, pull, save: tuple = ()) -> T
 
 def view_of(x: Tensor, spec: Spec, offset: int, name: str, pull) -> Tensor:
     """A recorded view of x."""
-    out = view(x, spec, offset)
-    if x._requires_grad and mode.state.enabled:
+    out = _new(Tensor)
+    out._storage, out._spec = x._storage, spec
+    out._address = x._address + offset * spec.dtype.itemsize if offset else x._address
+    base = x._base
+    if base is None:
+        out._base = base = x
+        recorded = x._requires_grad
+    else:
+        out._base = base
+        recorded = x._requires_grad or base._requires_grad and tape.needs_grad(x)
+    out._seen = base._generation
+    if recorded and mode.state.enabled:
         out._node, out._requires_grad = tape.Node(name, (tape.edge_of(x),), pull, spec), True
+    else:
+        out._node, out._requires_grad = None, False
     return out
+
+
+_new = object.__new__

@@ -35,17 +35,17 @@ class Plan:
 # ------------------------------------------------------------------------------------------------ calls
 def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """Run a row op over `dims` (ascending, from the front) of its first argument; others are tensors, numbers or static."""
-    recorded = op.vjp is not None and mode.state.enabled and any(isinstance(a, Tensor) and a._requires_grad for a in args)
+    recorded = op.vjp is not None and mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args)
     if not recorded:
         return run(op, args, dims, keepdim, (FULL,) * len(args))
     args = _match(op, args)
     node = elementwise.prepare(op, args)
     out = run(op, args, dims, True, (FULL,) * len(args))
     node.pull = pull
+    if node is None:
+        return out if keepdim or not op.traits["reduces"] else _squeezed(out, dims)
+    elementwise.finish(node, out)
     node.spec = (dims, args[0]._spec)
-    if node.extra:
-        node.saved.append(alias(out))
-        node.versions.append(out._storage.version)
     if not out._spec.dtype.is_floating_point:
         return out if keepdim else _squeezed(out, dims)
     if op.traits["reduces"] and not keepdim:
@@ -72,15 +72,14 @@ def pull(node, gradient):
     """The gradients of a row op: one kernel each, or the rule on tensors while recording."""
     op, saved = node.op, elementwise.unpack(node)
     dims, spec = node.spec
-    if op.traits["reduces"]:
+    if op.traits["reduces"] and not op.traits.get("linear"):
         gradient = gradient.reshape(tuple(1 if d in dims else n for d, n in enumerate(spec.shape)))
     values = dict(zip(op.names, saved)) | {"g": gradient, "dim": dims, "shape": spec.shape}
     recording = mode.state.enabled
-    if node.extra:
-        values["out"] = out = saved[-1]
+    if len(saved) > len(op.names):
+        values["out"] = out = alias(saved[-1])
         if recording:
-            values["out"] = out = alias(out)
-            out._node, out._requires_grad = _keepdim_node(node, dims, spec, op), True
+            out._node, out._requires_grad = node, True
     gradients: list = []
     for i, edge in enumerate(node.inputs):
         if edge is None:
@@ -95,11 +94,6 @@ def pull(node, gradient):
             extents = tuple(ROW if reduces and name in ("g", "out") else FULL for name in names)
             gradients.append(run(_pullback(op, i), arguments, dims, True, extents, spec.shape))
     return gradients
-
-
-def _keepdim_node(node, dims, spec, op):
-    """For a rule that uses `out` while recording: `out` there keeps the reduced dims, the node's own output may not."""
-    return node
 
 
 def _pullback(op: Op, i: int) -> Op:

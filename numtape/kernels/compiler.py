@@ -12,23 +12,30 @@ import warnings
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core import errors
+from numba.core import compiler, errors
 
 
 def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool = False) -> bytes:
     """Object code of `function` (of `parameters` int64s, returning int64 or nothing) under the C name `symbol`."""
-    signature = (types.int64 if returns else types.void)(*[types.int64] * parameters)
-    jit = numba.njit(signature, nogil=True, error_model="numpy", boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    flags = compiler.Flags()
+    target = dispatcher.targetdescr
+    target.options.parse_as_flags(flags, dispatcher.targetoptions)
+    flags.no_compile = True  # machine code is made below, once; Numba's own copy would take a tenth of the time
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", errors.NumbaWarning)
-        dispatcher = jit(function)
-    compiled = next(iter(dispatcher.overloads.values()))
+        compiled = compiler.compile_extra(
+            target.typing_context, target.target_context, function, (types.int64,) * parameters, types.int64 if returns else types.void, flags, {}
+        )
     library = compiled.library
-    module = llvm.parse_assembly(library.get_llvm_str())
+    module = library._final_module
+    for callee in dict.fromkeys(library._linking_libraries):
+        module.link_in(callee._get_module_for_linking(), preserve=True)
     module.link_in(llvm.parse_assembly(_entry(symbol, compiled.fndesc.llvm_func_name, parameters, returns, module)))
     for definition in module.functions:
         if not definition.is_declaration and definition.name != symbol:
-            definition.linkage = "internal"
+            definition.linkage = "internal"  # so that what was inlined everywhere disappears
+    library._optimize_final_module()
     return library._codegen._tm.emit_object(module)
 
 

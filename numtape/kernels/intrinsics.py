@@ -309,3 +309,19 @@ def stack_words(typingctx, count):
     return types.int64(count), codegen
 
 nan, inf = float("nan"), float("inf")
+
+
+@inline
+def offset_of(p, dims, step, operand, outer, row):
+    """The offset of row number `row` in an operand, in elements.
+
+    From slot `dims` on stand, for each of `outer` dims, innermost first, its size and the operands' strides: `step` words a dim.
+    """
+    offset = i64(0)
+    at = i64(dims)
+    for _ in range(outer - 1):
+        rest = row // p[at]
+        offset += (row - rest * p[at]) * p[at + operand]
+        row = rest
+        at += step
+    return offset + row * p[at + operand] if outer > 0 else offset

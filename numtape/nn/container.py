@@ -95,7 +95,7 @@ class Sequential(_ModuleSequence):
       (2): Linear(in_features=8, out_features=2, bias=True)
     )
     >>> model(nt.zeros(5, 4)).shape
-    torch.Size([5, 2])
+    numtape.Size([5, 2])
     >>> len(model[:2])
     2
     """

@@ -14,7 +14,7 @@ class Flatten(Module):
     input: (N, *); output with the defaults: (N, product of *).
 
     >>> nt.nn.Flatten()(nt.zeros(2, 3, 4)).shape
-    torch.Size([2, 12])
+    numtape.Size([2, 12])
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
@@ -35,7 +35,7 @@ class Unflatten(Module):
     Raises TypeError where `dim` is no int or `unflattened_size` no tuple or list of ints.
 
     >>> nt.nn.Unflatten(1, (3, 4))(nt.zeros(2, 12)).shape
-    torch.Size([2, 3, 4])
+    numtape.Size([2, 3, 4])
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:

@@ -168,7 +168,7 @@ def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any
     Raises ValueError where the tensor has fewer than two dimensions.
 
     >>> nt.nn.init.xavier_normal_(nt.empty(3, 3)).shape
-    torch.Size([3, 3])
+    numtape.Size([3, 3])
     """
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))), generator)
 
@@ -198,7 +198,7 @@ def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearit
     """Fill normally with std gain / sqrt(fan). He et al. 2015. Arguments and errors as in `kaiming_uniform_`.
 
     >>> nt.nn.init.kaiming_normal_(nt.empty(3, 6), nonlinearity="relu").shape
-    torch.Size([3, 6])
+    numtape.Size([3, 6])
     """
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
@@ -219,9 +219,13 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if tensor.numel() == 0:
         return tensor
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     with nt.no_grad():
-        rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
-        flat = nt.empty((max(rows, columns), min(rows, columns)), dtype=tensor.dtype, device=tensor.device)
-        q, r = nt.linalg.qr(flat.normal_(0.0, 1.0, generator=generator))
-        q = q * nt.diagonal(r).sign() * gain  # the signs make it uniform over the orthogonal group: arXiv math-ph/0609050
-        return tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape))
+        # Gram-Schmidt on normally distributed vectors, each step taken twice, which is enough for full accuracy.
+        basis = nt.empty((min(rows, columns), max(rows, columns)), dtype=nt.float64, device=tensor.device).normal_(generator=generator)
+        for i, vector in enumerate(basis.unbind(0)):
+            before = basis[:i]
+            for _ in range(2 if i else 0):
+                vector.sub_(nt.matmul(nt.matmul(before, vector), before))
+            vector.div_(vector.norm())
+        return tensor.copy_((basis if rows <= columns else basis.t()).reshape(tensor.shape)).mul_(gain)

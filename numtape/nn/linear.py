@@ -37,7 +37,7 @@ class Linear(Module):
     >>> layer
     Linear(in_features=4, out_features=2, bias=True)
     >>> layer(nt.zeros(3, 5, 4)).shape
-    torch.Size([3, 5, 2])
+    numtape.Size([3, 5, 2])
     """
 
     weight: Parameter

@@ -58,7 +58,7 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction(reduction, size_average, reduce)
-    # The everyday call: scores (N, C), classes (N,), the mean. A negative ignore_index that occurs makes gather refuse it.
+    # The everyday call: scores (N, C), classes (N,), the mean, nothing ignored.
     if (
         reduction == "mean"
         and ignore_index < 0
@@ -66,13 +66,14 @@ def cross_entropy(
         and label_smoothing == 0.0
         and input.ndim == 2
         and target.ndim == 1
-        and target.shape[0] == input.shape[0]
-        and not input.is_cuda
+        and target.shape[0] == input.shape[0] > 0
+        and not target.is_floating_point()
+        and int(target.min()) >= 0
     ):
         logp = nt.log_softmax(input, 1)
         try:
             return -logp.gather(1, target.unsqueeze(1)).mean()
-        except (IndexError, RuntimeError, TypeError):  # ignored or wrong targets: `_nll` masks the one and names the other
+        except (IndexError, RuntimeError, TypeError):  # a wrong target: `_nll` names it
             return _nll(logp, target, weight, ignore_index, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")

@@ -73,7 +73,7 @@ class Module(Checkpoint):
         >>> module = nt.nn.Module()
         >>> module.register_parameter("scale", nt.nn.Parameter(nt.ones(2)))
         >>> module.scale.shape
-        torch.Size([2])
+        numtape.Size([2])
         """
         self._refuse_name("parameter", name, self._names("_parameter_names", "parameters"))
         if param is not None and not isinstance(param, Parameter):

@@ -141,7 +141,7 @@ class Traversal:
         """The parameter at the path `target`, such as "0.weight". Raises AttributeError where there is none.
 
         >>> nt.nn.Sequential(nt.nn.Linear(2, 3)).get_parameter("0.weight").shape
-        torch.Size([3, 2])
+        numtape.Size([3, 2])
         """
         return self._get_tensor(target, "_parameter_names", "an nn.Parameter")
 

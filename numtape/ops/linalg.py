@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from numtape import dtypes, layout
+from numtape.autograd.tape import needs_grad
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import library
@@ -70,8 +71,13 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """The recorded product over equal batch shapes."""
     out = _product(a, b)
     if wanted(a, b):
-        recorded(out, "matmul", (a, b), _pull_product, save=(a if b._requires_grad else None, b if a._requires_grad else None))
+        recorded(out, "matmul", (a, b), _pull_product, save=_kept(a, b))
     return out
+
+
+def _kept(a: Tensor, b: Tensor) -> tuple:
+    """Each operand, if the derivative of the other needs it."""
+    return (a if needs_grad(b) else None, b if needs_grad(a) else None)
 
 
 def _check(name: str, *tensors):
@@ -94,6 +100,16 @@ def _inner(name, x, y, k, n):
 @composite(domain="matmul")
 def matmul(input, other, *, out=None):
     "The matrix product, batched over leading dims, which broadcast; vectors count as rows or columns."
+    try:
+        table, spec = _plans[input._spec, other._spec]
+    except (AttributeError, KeyError):
+        pass
+    else:
+        if out is None and table is not None:
+            result = make(launch_new(table.address, input._address, other._address), spec)
+            if wanted(input, other):
+                recorded(result, "matmul", (input, other), _pull_product, save=_kept(input, other))
+            return result
     _check("matmul", input, other)
     if out is not None:
         return into("matmul", matmul(input, other), out)

@@ -141,14 +141,17 @@ def _alpha(name, alpha, *operands):
 
 
 def _into(name, op_name):
-    op = TABLE[op_name]
+    op, scaled = TABLE[op_name], TABLE["add_scaled"]
 
     def method(self, other, *, alpha=1):
         if alpha == 1:
-            return elementwise.call_into(op, (self, other), self, name)
-        if op_name == "sub":
-            alpha = -alpha
-        return elementwise.call_into(TABLE["add_scaled"], (self, other, _alpha(name, alpha, self, other)), self, name)
+            args = (self, other)
+            return self if functions.write_plain(op, self, args, name) else elementwise.call_into(op, args, self, name)
+        args = (self, other, -alpha if op_name == "sub" else alpha)
+        if functions.write_plain(scaled, self, args, name):
+            return self
+        _alpha(name, alpha, self, other)
+        return elementwise.call_into(scaled, args, self, name)
 
     return functions_named(method, name, f"{op.doc} In place, other times alpha.")
 
@@ -378,6 +381,7 @@ def _keyword_in_place(name):
     op = TABLE[name]
 
     def method(self, a, b, *, value=1):
-        return elementwise.call_into(op, (self, a, b, value) if name != "lerp" else (self, a, b), self, f"{name}_")
+        args = (self, a, b, value) if name != "lerp" else (self, a, b)
+        return self if functions.write_plain(op, self, args, f"{name}_") else elementwise.call_into(op, args, self, f"{name}_")
 
     return functions_named(method, f"{name}_", f"{op.doc} In place.")

@@ -23,9 +23,13 @@ def _bool(kind):
     return dtypes.bool
 
 
-def spread(g, shape):
-    """The gradient of a sum: g, which has the reduced dims with size 1, for every element."""
-    return g if isinstance(g, Symbol) else g.expand(shape)
+def spread(g, dim, shape):
+    """The gradient of a sum over `dim`: g for every element of `shape`."""
+    if isinstance(g, Symbol):
+        return g
+    from numtape.ops.view import repeated
+
+    return repeated(g, dim, shape)
 
 
 def count(x, dim):
@@ -35,7 +39,7 @@ def count(x, dim):
     return math.prod(x._spec.shape[d] for d in layout.dims_of("count", dim, x._spec.ndim))
 
 
-@reduction(accumulating, "sum_of({a}, {b})", 0, vjp=lambda g, shape: spread(g, shape), wide=True, empty=0, rule_on_tensors=True)
+@reduction(accumulating, "sum_of({a}, {b})", 0, vjp=lambda g, dim, shape: spread(g, dim, shape), wide=True, empty=0, rule_on_tensors=True, linear=True)
 def sum(x, y):
     "The sum of the elements over `dim`; integers and bools add up in int64."
     return x + y
@@ -116,7 +120,7 @@ def float_operand(name: str, x):
     return x
 
 
-@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), shape), None), reduces=True, empty=math.nan, rule_on_tensors=True)
+@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), dim, shape), None), reduces=True, empty=math.nan, rule_on_tensors=True, linear=True)
 def row_mean(x, dim):
     "The mean over `dim`."
     return sum(x, dim, True) / count(x, dim)

@@ -137,7 +137,8 @@ def expanded(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if x._spec.shape == shape:
         return x
     source = x._spec.shape
-    spec = _like(x, shape, layout.expand_strides(source, x._spec.strides, shape))
+    key = (x._spec, "expand", shape)
+    spec = _specs.get(key) or _remember(key, _like(x, shape, layout.expand_strides(source, x._spec.strides, shape)))
     return view_of(x, spec, 0, "expand", lambda n, g: (sum_to(g, source),))
 
 
@@ -176,6 +177,32 @@ def expand_as(input, other):
 def broadcast_to(input, shape):
     "A view broadcast to `shape`."
     return expand(input, *shape)
+
+
+def repeated(g: Tensor, dims, shape) -> Tensor:
+    """g, which lacks `dims` (or has them with size 1), repeated along them to `shape`: the derivative of a sum."""
+    s = g._spec
+    key = (s, "repeated", dims, shape)
+    spec = _specs.get(key)
+    if spec is None:
+        strides = iter(s.strides)
+        if s.ndim == len(shape):
+            full = [0 if d in dims else n for d, n in enumerate(s.strides)]
+        else:
+            full = [0 if d in dims else next(strides) for d in range(len(shape))]
+        spec = _remember(key, _like(g, shape, full))
+    kept = s.ndim == len(shape)
+    return view_of(g, spec, 0, "expand", lambda n, gg: (gg.sum(dims, kept),))
+
+
+_specs: dict = {}  # (spec, name of the view, its arguments) -> the view's spec
+
+
+def _remember(key, spec):
+    if len(_specs) > 16384:
+        _specs.clear()
+    _specs[key] = spec
+    return spec
 
 
 def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -219,18 +246,27 @@ def view(input, *shape):
 
 def _viewed(x, target, strides):
     source = x._spec.shape
-    return view_of(x, _like(x, target, strides), 0, "view", lambda n, g: (g.reshape(source),))
+    return view_of(x, _like(x, target, strides), 0, "view", lambda n, g: (reshape(g, *source),))
 
 
 @composite
 def reshape(input, *shape):
     "The same elements in another shape: a view if possible, else a copy. One size may be -1."
     x = tensor_of("reshape", input)
+    try:
+        spec = _specs[x._spec, "reshape", shape]
+    except (KeyError, TypeError):
+        pass
+    else:
+        source = x._spec.shape
+        return view_of(x, spec, 0, "view", lambda n, g: (g.reshape(source),))
     target = layout.infer_shape("reshape", sizes_of("reshape", shape), x._spec.numel)
     strides = layout.view_strides(x._spec.shape, x._spec.strides, target)
     if strides is None:
         x = contiguous(x)
         strides = layout.contiguous_strides(target)
+    elif all(type(n) is int for n in shape):
+        _remember((x._spec, "reshape", shape), _like(x, target, strides))
     return _viewed(x, target, strides)
 
 
@@ -315,12 +351,15 @@ def permute(input, *dims):
 def transpose(input, dim0, dim1):
     "With two dims exchanged."
     x = tensor_of("transpose", input)
+    if spec := _specs.get((x._spec, "transpose", dim0, dim1)):
+        return view_of(x, spec, 0, "transpose", lambda n, g: (transpose(g, dim0, dim1),))
     a, b = layout.dim_of("transpose", dim0, x._spec.ndim), layout.dim_of("transpose", dim1, x._spec.ndim)
     if not x._spec.ndim:
         return permute(x, ())
     shape, strides = list(x._spec.shape), list(x._spec.strides)
     shape[a], shape[b], strides[a], strides[b] = shape[b], shape[a], strides[b], strides[a]
-    return view_of(x, _like(x, shape, strides), 0, "transpose", lambda n, g: (transpose(g, a, b),))
+    spec = _remember((x._spec, "transpose", dim0, dim1), _like(x, shape, strides))
+    return view_of(x, spec, 0, "transpose", lambda n, g: (transpose(g, a, b),))
 
 
 @composite
@@ -426,6 +465,9 @@ def select(input, dim, index):
     "One index of a dim, which disappears."
     x = tensor_of("select", input)
     s = x._spec
+    if found := _specs.get((s, "select", dim, index)):
+        spec, offset = found
+        return view_of(x, spec, offset, "select", lambda n, g: (as_strided_pull(g, spec, offset, s),))
     if not s.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = layout.dim_of("select", dim, s.ndim)
@@ -433,7 +475,9 @@ def select(input, dim, index):
     if not -n <= index < n:
         raise IndexError(f"select(): index {index} out of range for tensor of size {list(s.shape)} at dimension {d}")
     index = index + n if index < 0 else index
-    return part(x, s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :], index * s.strides[d], "select")
+    shape, strides = s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :]
+    _remember((s, "select", dim, index), (_like(x, shape, strides), index * s.strides[d]))
+    return part(x, shape, strides, index * s.strides[d], "select")
 
 
 @composite

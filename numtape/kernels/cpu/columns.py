@@ -28,15 +28,8 @@ def kernel(args, start, stop):
         rest = unit // blocks
         first = (unit - rest * blocks) * {width}
         count = min({width}, columns - first)
-        o, a0 = first * out_step, first
-        for d in range(outer):
-            at = {base} + 5 + 3 * d
-            index = rest
-            if d < outer - 1:
-                rest = rest // p[at]
-                index = index - rest * p[at]
-            o += index * p[at + 1]
-            a0 += index * p[at + 2]
+        o = first * out_step + offset_of(p, {base} + 5, 3, 1, outer, rest)
+        a0 = first + offset_of(p, {base} + 5, 3, 2, outer, rest)
         for j in range(count):
             total[j] = {total_identity}
         row = 0

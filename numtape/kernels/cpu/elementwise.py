@@ -20,15 +20,7 @@ def kernel(args, start, stop):
     column = start - row * inner
     while start < stop:
         count = min(inner - column, stop - start)
-        {offsets} = {first}
-        rest = row
-        for d in range(outer):
-            at = {dims} + {step} * d
-            index = rest
-            if d < outer - 1:
-                rest = rest // p[at]
-                index = index - rest * p[at]
-{advance}{pointers}        for i in range(count):
+{offsets}{pointers}        for i in range(count):
 {body}
         start += count
         row += 1
@@ -65,6 +57,11 @@ def load_lines(operands, names, steps):
     return pointers, loads
 
 
+def offset_lines(names, dims):
+    """The lines that find the offsets of unit number `unit`; outer dims stand in slots from `dims`."""
+    return "".join(f"        {n} = offset_of(p, {dims}, {len(names) + 1}, {k + 1}, outer, unit)\n" for k, n in enumerate(names))
+
+
 def scalar_lines(scalars, first):
     """The lines that read the scalars s0, s1, ... from the slots after the addresses."""
     return "".join(
@@ -96,11 +93,10 @@ def text(name, signature, imports, out, inputs, scalars, lines, result):
         imports=imports,
         scalars=scalar_lines(scalars, count),
         base=base,
-        dims=base + 2 + count,
-        step=count + 1,
-        offsets=", ".join(names),
-        first=", ".join(f"column * p[{base + 2 + k}]" for k in range(count)),
-        advance="".join(f"            {n} += index * p[at + {k + 1}]\n" for k, n in enumerate(names)),
+        offsets="".join(
+            f"        {n} = column * p[{base + 2 + k}] + offset_of(p, {base + 2 + count}, {count + 1}, {k + 1}, outer, row)\n"
+            for k, n in enumerate(names)
+        ),
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"            {line}" for line in [*loads, *lines, store_line(out, result)]),
     )

@@ -7,7 +7,7 @@ among threads gives the same bits; within a line the order is fixed.
 
 from __future__ import annotations
 
-from numtape.kernels.cpu.elementwise import SIZES
+from numtape.kernels.cpu.elementwise import SIZES, offset_lines
 
 TEXT = '''"""{name}: {signature}"""
 from numtape.kernels.intrinsics import *
@@ -17,15 +17,7 @@ def kernel(args, start, stop):
     p = slots(args)
     length, outer = p[{base}], p[{base} + 1 + {count}]
 {setup}    for unit in range(start, stop):
-        {offsets} = {zeros}
-        rest = unit
-        for d in range(outer):
-            at = {base} + {count} + 2 + {count} * d + d
-            index = rest
-            if d < outer - 1:
-                rest = rest // p[at]
-                index = index - rest * p[at]
-{advance}{pointers}{body}
+{offsets}{pointers}{body}
 '''
 
 CUMSUM = """
@@ -89,9 +81,7 @@ def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="
         base=base,
         count=count,
         setup="".join(f"    {line}\n" for line in setup),
-        offsets=", ".join(names),
-        zeros=", ".join("0" for _ in names),
-        advance="".join(f"            {n} += index * p[at + {k + 1}]\n" for k, n in enumerate(names)),
+        offsets=offset_lines(names, base + count + 2),
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"        {line}" for line in body.strip().splitlines()),
     )

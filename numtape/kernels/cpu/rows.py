@@ -12,7 +12,7 @@ of one run of that many elements, the last one shorter.
 
 from __future__ import annotations
 
-from numtape.kernels.cpu.elementwise import load_lines, scalar_lines
+from numtape.kernels.cpu.elementwise import load_lines, offset_lines, scalar_lines
 
 BLOCK = 1024
 
@@ -25,15 +25,7 @@ def kernel(args, start, stop):
 {scalars}    whole, limit, n, outer = p[{base}], p[{base} + 1], f64(p[{base} + 2]), p[{base} + 3]
     for unit in range(start, stop):
         length = whole if limit == 0 else min(whole, limit - unit * whole)
-        {offsets} = {zeros}
-        rest = unit
-        for d in range(outer):
-            at = {dims} + {step} * d
-            index = rest
-            if d < outer - 1:
-                rest = rest // p[at]
-                index = index - rest * p[at]
-{advance}{pointers}{body}
+{offsets}{pointers}{body}
 '''
 
 
@@ -86,11 +78,7 @@ def text(name, signature, imports, out, inputs, scalars, body):
         imports=imports,
         scalars=scalar_lines(scalars, len(operands)),
         base=base,
-        dims=base + 4 + len(operands),
-        step=len(operands) + 1,
-        offsets=", ".join(names),
-        zeros=", ".join("0" for _ in names),
-        advance="".join(f"            {n} += index * p[at + {k + 1}]\n" for k, n in enumerate(names)),
+        offsets=offset_lines(names, base + 4 + len(operands)),
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"        {line}" for line in body),
     )

@@ -19,8 +19,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Raises TypeError where an item is of another type, RuntimeError where sequences differ in length.
 
-    >>> nt.utils.data.default_collate([(1, {"x": 0.5}), (2, {"x": 1.5})])
-    [tensor([1, 2]), {'x': tensor([0.5000, 1.5000], dtype=torch.float64)}]
+    >>> nt.utils.data.default_collate([(1, {"x": 3}), (2, {"x": 4})])
+    [tensor([1, 2]), {'x': tensor([3, 4])}]
     """
     first = batch[0]
     if isinstance(first, nt.Tensor):

@@ -1,0 +1,203 @@
+"""`python -m numtape.bench`: the command line.
+
+Exit codes: 0 all is well, 1 a case failed or the classifier stayed below its accuracy, 2 a mistake in the arguments or
+something missing that they ask for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from numtape.bench import digits, report
+from numtape.bench.cases import SUITES, Case, all_cases
+from numtape.bench.engines import ENGINES, Engine, installed, prepare_environment
+from numtape.bench.peaks import Peaks
+from numtape.bench.runner import Result, run_case
+
+PEERS = tuple(name for name in ENGINES if name != "numtape")
+ALL_SUITES = ("digits", *SUITES)
+MARK = "NUMTAPE_BENCH_ENVIRONMENT"  # set in the process that has the environment it needs
+
+
+class UsageError(Exception):
+    """A mistake in the arguments."""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m numtape.bench",
+        description="Train a digits classifier, then time ops and workloads against NumPy, PyTorch and JAX.",
+        epilog="With no arguments: the training run and a chosen set of cases. "
+        "Exit codes: 0 fine, 1 a case failed or the accuracy is too low, 2 wrong arguments.",
+    )
+    p.add_argument("--list", action="store_true", help="print the names of the cases and stop; * marks the default set")
+    p.add_argument("--all", action="store_true", help="every case of every suite")
+    p.add_argument("--filter", metavar="REGEX", help="the cases whose name matches, of all cases; no training run")
+    p.add_argument("--suite", "--suites", metavar="NAMES", help=f"every case of these suites, comma-separated: {', '.join(ALL_SUITES)}")
+    p.add_argument("--sizes", metavar="N,N", help="elements of an operand; matrices have the square root of it as their side")
+    p.add_argument("--threads", metavar="N", type=int, help="threads of every engine (default: all cores)")
+    p.add_argument("--compare", metavar="NAMES", help=f"the peers, of {', '.join(PEERS)}, or none (default: those that are installed)")
+    p.add_argument("--json", metavar="FILE", help="also write the environment and all numbers there")
+    p.add_argument("--quick", action="store_true", help="small sizes and few rounds")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has printed what it has to say
+        return int(stop.code or 0)
+    try:
+        return run(arguments)
+    except UsageError as problem:
+        print(f"numtape.bench: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nnumtape.bench: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(arguments: argparse.Namespace) -> int:
+    start = time.perf_counter()
+    suites = names_of("--suite", arguments.suite, ALL_SUITES) if arguments.suite else ALL_SUITES
+    sizes = sizes_of(arguments.sizes)
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads: expected a positive number, got {arguments.threads}")
+    cases = chosen(all_cases(sizes, quick=arguments.quick), arguments, suites)
+    if arguments.list:
+        for case in cases:
+            print(f"{'*' if case.default else ' '} {case.name}")
+        return 0
+    trains = "digits" in suites and not arguments.filter
+    if trains and not digits.available():
+        raise UsageError(digits.MISSING)
+    if arguments.json and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.json))):
+        raise UsageError(f"--json: the folder of {arguments.json} does not exist")
+    engines, missing = engines_of(arguments.compare)
+    for engine in engines:
+        if arguments.threads is not None or engine.name != "numtape":
+            engine.set_threads(arguments.threads or report.nt.get_num_threads())
+    env = report.environment(engines, missing)
+    report.print_environment(env)
+
+    training = None
+    if trains:
+        print("\ndigits: 64-64-10 perceptron, Adam")
+        training = digits.train()
+        print(
+            f"digits: test accuracy {100 * training.accuracy:.1f} % after {training.epochs} epochs in {training.seconds:.1f} s, "
+            f"{training.compile_seconds:.1f} s of it compiling {training.compiled} kernels",
+            flush=True,
+        )
+    peaks = Peaks(engines)
+    results = run_cases(cases, engines, peaks, quick=arguments.quick) if cases else []
+    seconds = time.perf_counter() - start
+    if arguments.json:
+        report.write_json(arguments.json, env, training, results, peaks, seconds)
+    return outcome(training, results, seconds)
+
+
+def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *, quick: bool) -> list[Result]:
+    """Run and print the cases one after the other."""
+    peers = [e.name for e in engines if e.name != "numtape"]
+    print()
+    table = report.Table([c.name for c in cases], peers)
+    results = []
+    with report.Progress("cases", len(cases)) as progress:
+        for case in cases:
+            results.append(run_case(case, engines, peaks, quick=quick))
+            progress.say(table.row(results[-1]))
+            progress.advance(case.name)
+    report.print_footer(results, peaks, peers)
+    return results
+
+
+def outcome(training: digits.Training | None, results: Sequence[Result], seconds: float) -> int:
+    """The last line, and the exit code."""
+    failed = sum(bool(r.problems) for r in results)
+    kernels = report.nt.kernels
+    print(
+        f"{len(results)} cases, {failed} failed; {kernels.compilations()} kernels compiled in {kernels.compile_seconds():.1f} s, "
+        f"{kernels.loaded()} loaded from the cache; {seconds:.1f} s in all"
+    )
+    if training and not training.passed:
+        print(f"FAILED digits: test accuracy {100 * training.accuracy:.1f} %, expected at least {100 * digits.TARGET:.0f} %", file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+# ------------------------------------------------------------------------------------------------ arguments
+def chosen(cases: Sequence[Case], arguments: argparse.Namespace, suites: Sequence[str]) -> list[Case]:
+    """The cases that the arguments ask for."""
+    found = [c for c in cases if c.suite in suites]
+    if arguments.filter:
+        try:
+            pattern = re.compile(arguments.filter)
+        except re.error as problem:
+            raise UsageError(f"--filter: {arguments.filter!r} is not a regular expression: {problem}") from None
+        found = [c for c in found if pattern.search(c.name)]
+        if not found:
+            raise UsageError(f"--filter: no case matches {arguments.filter!r}; --list prints the names")
+    elif not (arguments.all or arguments.suite or arguments.list):
+        found = [c for c in found if c.default]
+    return found
+
+
+def names_of(option: str, text: str, known: Sequence[str]) -> list[str]:
+    """Comma-separated names, each of which must be known."""
+    names = [n.strip() for n in text.split(",") if n.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{option}: there is no {name!r}; choose from {', '.join(known)}")
+    if not names:
+        raise UsageError(f"{option}: give at least one of {', '.join(known)}")
+    return names
+
+
+def sizes_of(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        sizes = [int(part.replace("_", "")) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--sizes: expected numbers such as 16384,1048576, got {text!r}") from None
+    if min(sizes) < 1:
+        raise UsageError(f"--sizes: expected positive numbers, got {text!r}")
+    return sizes
+
+
+def engines_of(text: str | None) -> tuple[list[Engine], list[str]]:
+    """numtape and its peers, and the peers that are not installed. A peer that was asked for must be there."""
+    if text == "none":
+        wanted: Sequence[str] = ()
+    elif text is None:
+        wanted = PEERS
+    else:
+        wanted = names_of("--compare", text, PEERS)
+    missing = [name for name in wanted if not installed(name)]
+    if text is not None and missing:
+        raise UsageError(f"--compare: {', '.join(missing)} is not installed; install it, or choose from {', '.join(p for p in PEERS if installed(p))}")
+    return [ENGINES["numtape"](), *[ENGINES[name]() for name in wanted if name not in missing]], missing
+
+
+def restart_if_needed(argv: Sequence[str]) -> None:
+    """Start again with the environment that libraries read when they are loaded; NumPy is loaded before this line runs."""
+    if os.environ.get(MARK) or os.name != "posix":
+        return
+    threads = None
+    for i, argument in enumerate(argv):
+        value = argument[10:] if argument.startswith("--threads=") else argv[i + 1] if argument == "--threads" and i + 1 < len(argv) else ""
+        threads = int(value) if value.isdigit() and int(value) > 0 else threads
+    os.environ.update(prepare_environment(threads), **{MARK: "1"})
+    os.execv(sys.executable, [sys.executable, "-m", "numtape.bench", *argv])
+
+
+if __name__ == "__main__":
+    restart_if_needed(sys.argv[1:])
+    sys.exit(main())
