@@ -73,6 +73,11 @@ def count() -> Symbol:
     return Symbol("count", (), dtypes.float64, priority=2, extent=ROW)
 
 
+def position() -> Symbol:
+    """The position of an element in its row."""
+    return Symbol("position", (), dtypes.int64, extent=FULL)
+
+
 def children(node: Symbol) -> tuple[Symbol, ...]:
     """What a symbol is computed from: its inputs, or its body if it is a formula."""
     return (node.value[0],) if isinstance(node.value, tuple) else node.inputs

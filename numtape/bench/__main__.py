@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+import numtape as nt
 from numtape.bench import digits, report
 from numtape.bench.cases import SUITES, Case, all_cases
 from numtape.bench.engines import ENGINES, Engine, installed, prepare_environment
@@ -79,11 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(digits.MISSING)
     if arguments.json and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.json))):
         raise UsageError(f"--json: the folder of {arguments.json} does not exist")
-    engines, missing = engines_of(arguments.compare)
-    for engine in engines:
-        if arguments.threads is not None or engine.name != "numtape":
-            engine.set_threads(arguments.threads or report.nt.get_num_threads())
-    env = report.environment(engines, missing)
+    peers, missing = peers_of(arguments.compare)
+    if arguments.threads is not None:
+        nt.set_num_threads(arguments.threads)
+    env = report.environment(peers, missing)
     report.print_environment(env)
 
     training = None
@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{training.compile_seconds:.1f} s of it compiling {training.compiled} kernels",
             flush=True,
         )
+    engines = start_engines(peers) if cases else []
     peaks = Peaks(engines)
     results = run_cases(cases, engines, peaks, quick=arguments.quick) if cases else []
     seconds = time.perf_counter() - start
@@ -121,13 +122,14 @@ def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *,
 def outcome(training: digits.Training | None, results: Sequence[Result], seconds: float) -> int:
     """The last line, and the exit code."""
     failed = sum(bool(r.problems) for r in results)
-    kernels = report.nt.kernels
+    kernels = nt.kernels
     print(
         f"{len(results)} cases, {failed} failed; {kernels.compilations()} kernels compiled in {kernels.compile_seconds():.1f} s, "
         f"{kernels.loaded()} loaded from the cache; {seconds:.1f} s in all"
     )
     if training and not training.passed:
-        print(f"FAILED digits: test accuracy {100 * training.accuracy:.1f} %, expected at least {100 * digits.TARGET:.0f} %", file=sys.stderr)
+        accuracy, target = 100 * training.accuracy, 100 * digits.TARGET
+        print(f"FAILED digits: test accuracy {accuracy:.1f} %, expected at least {target:.0f} %", file=sys.stderr)
         return 1
     return 1 if failed else 0
 
@@ -172,8 +174,8 @@ def sizes_of(text: str | None) -> list[int] | None:
     return sizes
 
 
-def engines_of(text: str | None) -> tuple[list[Engine], list[str]]:
-    """numtape and its peers, and the peers that are not installed. A peer that was asked for must be there."""
+def peers_of(text: str | None) -> tuple[list[str], list[str]]:
+    """The peers to compare with, and those that are not installed. A peer that was asked for by name must be there."""
     if text == "none":
         wanted: Sequence[str] = ()
     elif text is None:
@@ -182,8 +184,20 @@ def engines_of(text: str | None) -> tuple[list[Engine], list[str]]:
         wanted = names_of("--compare", text, PEERS)
     missing = [name for name in wanted if not installed(name)]
     if text is not None and missing:
-        raise UsageError(f"--compare: {', '.join(missing)} is not installed; install it, or choose from {', '.join(p for p in PEERS if installed(p))}")
-    return [ENGINES["numtape"](), *[ENGINES[name]() for name in wanted if name not in missing]], missing
+        there = ", ".join(p for p in PEERS if installed(p))
+        raise UsageError(f"--compare: {', '.join(missing)} is not installed; install it, or choose from {there}")
+    return [name for name in wanted if name not in missing], missing
+
+
+def start_engines(peers: Sequence[str]) -> list[Engine]:
+    """numtape and its peers, imported, all with as many threads as numtape has."""
+    engines = []
+    with report.Progress("importing", len(peers) + 1) as progress:
+        for name in ("numtape", *peers):
+            engines.append(ENGINES[name]())
+            engines[-1].set_threads(nt.get_num_threads())
+            progress.advance(name)
+    return engines
 
 
 def restart_if_needed(argv: Sequence[str]) -> None:

@@ -110,9 +110,7 @@ def elementwise_cases(sizes: Sequence[int]) -> list[Case]:
         item = sum(a.itemsize for a in operands(op, 1) if isinstance(a, np.ndarray)) + result_bytes(op)
         for size in sizes:
             arguments = lambda op=op, size=size: operands(op, size)
-            cases.append(
-                Case("elementwise", f"{op.name}/{size}", of_op(op.name, arguments), op.name in DEFAULT_ELEMENTWISE, item * size)
-            )
+            cases.append(Case("elementwise", f"{op.name}/{size}", of_op(op.name, arguments), op.name in DEFAULT_ELEMENTWISE, item * size))
     return cases
 
 

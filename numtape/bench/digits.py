@@ -17,7 +17,7 @@ from numtape.bench.engines import installed
 from numtape.bench.report import Progress
 
 TARGET = 0.96
-EPOCHS = 20
+EPOCHS = 15
 BATCH = 32
 LEARNING_RATE = 1e-2
 TEST = 360

@@ -7,7 +7,6 @@ in `RENAMED` and `FORMULAS`. An op that a library lacks is left out there. JAX r
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import math
 import os
@@ -85,10 +84,6 @@ class Engine:
     """One library. Subclasses say how it makes arrays, finds an op and calls it."""
 
     name = ""
-    module = ""
-
-    def __init__(self) -> None:
-        self.version = importlib.metadata.version(self.module or self.name)
 
     def array(self, a: np.ndarray) -> Any:
         """The library's own array of these values."""
@@ -109,11 +104,8 @@ class Engine:
 class Numtape(Engine):
     name = "numtape"
 
-    def __init__(self) -> None:
-        self.version = nt.__version__
-
     def array(self, a: np.ndarray) -> Any:
-        return nt.tensor(a)
+        return nt.from_numpy(a.copy())
 
     def op(self, name: str) -> Callable[..., Any] | None:
         return TABLE[name].public if name in TABLE else getattr(nt, name, None)
@@ -139,7 +131,6 @@ class Torch(Engine):
     name = "torch"
 
     def __init__(self) -> None:
-        super().__init__()
         import torch
 
         self.torch = torch
@@ -174,7 +165,6 @@ class Jax(Numpy):
     name = "jax"
 
     def __init__(self) -> None:
-        super().__init__()
         import jax
 
         jax.config.update("jax_platforms", "cpu")
@@ -188,7 +178,8 @@ class Jax(Numpy):
         if name == "gelu":
             return functools.partial(self.jax.nn.gelu, approximate=False)
         if name in ("erf", "erfc"):
-            return getattr(self.jax.scipy.special, name)
+            special: Callable[..., Any] = getattr(self.jax.scipy.special, name)
+            return special
         return super().op(name)
 
     def bind(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[[], Any]:
@@ -227,9 +218,10 @@ def as_numpy(result: Any) -> list[np.ndarray]:
 def prepare_environment(threads: int | None) -> dict[str, str]:
     """What must stand in the environment before NumPy and the peers are imported.
 
-    Spinning OpenMP workers of one engine take the cores from the next for milliseconds: all wait passively.
+    Workers of one engine that spin after their work take the cores from the next for milliseconds: all wait passively.
     """
     wanted = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0", "JAX_PLATFORMS": "cpu"}
+    wanted["OPENBLAS_THREAD_TIMEOUT"] = "12"  # spin for 2**12 cycles, not 2**26
     count = str(threads or cores())
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC", "NUMTAPE_NUM_THREADS"):
         wanted[name] = count

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 import numtape as nt
-from numtape.bench.engines import Engine, cores
+from numtape.bench.engines import cores
 from numtape.bench.peaks import Peaks
 from numtape.bench.runner import Result
 
@@ -20,8 +20,8 @@ SCHEMA = 1
 
 
 # ------------------------------------------------------------------------------------------------ environment
-def environment(engines: Sequence[Engine], missing: Sequence[str]) -> dict[str, Any]:
-    """What a number depends on: versions, the processor, threads, the state of the kernel cache, the engines compared."""
+def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
+    """What a number depends on: versions, the processor, threads, the state of the kernel cache, the peers compared with."""
     return {
         "numtape": nt.__version__,
         "numba": importlib.metadata.version("numba"),
@@ -36,7 +36,7 @@ def environment(engines: Sequence[Engine], missing: Sequence[str]) -> dict[str, 
         "kernels_compiled_at_import": nt.kernels.compilations(),
         "kernels_loaded_at_import": nt.kernels.loaded(),
         "compile_seconds_at_import": nt.kernels.compile_seconds(),
-        "engines": {e.name: e.version for e in engines},
+        "peers": {name: importlib.metadata.version(name) for name in peers},
         "not_installed": list(missing),
     }
 
@@ -71,7 +71,7 @@ def simd_bits() -> int:
 
 
 def print_environment(env: dict[str, Any]) -> None:
-    peers = ", ".join(f"{name} {version}" for name, version in env["engines"].items() if name != "numtape") or "none"
+    peers = ", ".join(f"{name} {version}" for name, version in env["peers"].items()) or "none"
     absent = f"; not installed: {', '.join(env['not_installed'])}" if env["not_installed"] else ""
     cached = env["kernel_cache"]
     if cached == "cold":
@@ -110,7 +110,8 @@ class Progress:
             self.drawn = now
             full = self.WIDTH * self.done // self.total
             bar = "#" * full + "." * (self.WIDTH - full)
-            print(f"\r\x1b[K{self.title} [{bar}] {self.done}/{self.total} {now - self.start:.1f} s {self.note}", end="", file=self.stream, flush=True)
+            line = f"{self.title} [{bar}] {self.done}/{self.total} {now - self.start:.1f} s {self.note}"
+            print(f"\r\x1b[K{line}", end="", file=self.stream, flush=True)
 
     def say(self, line: str) -> None:
         """A line of its own, on standard output."""
@@ -161,9 +162,8 @@ class Table:
 def print_footer(results: Sequence[Result], peaks: Peaks, peers: Sequence[str]) -> None:
     """What the columns mean, the peaks, the compile times, and the failures."""
     if peers:
-        print("\nx: the peer's time divided by numtape's; above 1, numtape is faster. IQR: the middle half of numtape's samples, of the median.")
-    found = [p for _, p in sorted(peaks.copies.items())]
-    for p in found:
+        print("\nx: the peer's time divided by numtape's (above 1: numtape is faster). IQR: the middle half of numtape's samples.")
+    for _, p in sorted(peaks.copies.items()):
         print(f"peak: {p.rate / 1e9:6.1f} GB/s     {p.source}")
     if peaks.product:
         print(f"peak: {peaks.product.rate / 1e9:6.1f} GFLOP/s  {peaks.product.source} (the best of the engines in this run)")

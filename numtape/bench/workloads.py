@@ -20,6 +20,7 @@ from numtape.bench.cases import Case, values
 from numtape.bench.engines import Engine, installed
 
 Bind = Callable[[Engine], Callable[[], Any] | None]
+Problem = Callable[[], tuple[list[np.ndarray], np.ndarray, np.ndarray]]
 
 
 def per_engine(**binds: Callable[[Any], Callable[[], Any]]) -> Bind:
@@ -95,9 +96,17 @@ def _problem(sizes: tuple[int, int, int], batch: int) -> tuple[list[np.ndarray],
     return [p.astype(np.float32) for p in parameters], x, rng.integers(0, n_out, batch)
 
 
-def _step_of_modules(engine: Any, nn: Any, optim: Any, problem: Any) -> Callable[[], Any]:
+def _step_of_numtape(problem: Problem, engine: Any) -> Callable[[], Any]:
+    return _step_of_modules(problem, engine, nt.nn, nt.optim)
+
+
+def _step_of_torch(problem: Problem, engine: Any) -> Callable[[], Any]:
+    return _step_of_modules(problem, engine, engine.torch.nn, engine.torch.optim)
+
+
+def _step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any) -> Callable[[], Any]:
     """The step as PyTorch's users write it, for the two libraries that have its names."""
-    parameters, x, y = problem
+    parameters, x, y = problem()
     (n_hidden, n_in), (n_out, _) = parameters[0].shape, parameters[2].shape
     model = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_out))
     names = ("0.weight", "0.bias", "2.weight", "2.bias")
@@ -116,9 +125,9 @@ def _step_of_modules(engine: Any, nn: Any, optim: Any, problem: Any) -> Callable
     return step
 
 
-def _step_of_numpy(problem: Any) -> Callable[[], Any]:
+def _step_of_numpy(problem: Problem, engine: Any) -> Callable[[], Any]:
     """The step with the derivative written out."""
-    (w1, b1, w2, b2), x, y = problem
+    (w1, b1, w2, b2), x, y = problem()
     rows, rate = np.arange(len(y)), np.float32(LEARNING_RATE)
 
     def step() -> Any:
@@ -140,10 +149,10 @@ def _step_of_numpy(problem: Any) -> Callable[[], Any]:
     return step
 
 
-def _step_of_jax(engine: Any, problem: Any) -> Callable[[], Any]:
+def _step_of_jax(problem: Problem, engine: Any) -> Callable[[], Any]:
     """The step as one compiled function."""
     jax, jnp = engine.jax, engine.jax.numpy
-    parameters, x, y = problem
+    parameters, x, y = problem()
     state = [engine.array(p) for p in parameters]
     batch, classes = engine.array(x), engine.array(y.astype(np.int32))
 
@@ -152,14 +161,15 @@ def _step_of_jax(engine: Any, problem: Any) -> Callable[[], Any]:
         scores = jnp.maximum(x @ w1.T + b1, 0) @ w2.T + b2
         return -jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], 1).mean()
 
-    @jax.jit
     def update(parameters: Any, x: Any, y: Any) -> Any:
         loss, slopes = jax.value_and_grad(loss_of)(parameters, x, y)
         return loss, [p - LEARNING_RATE * g for p, g in zip(parameters, slopes)]
 
+    compiled = jax.jit(update)
+
     def step() -> Any:
         nonlocal state
-        loss, state = update(state, batch, classes)
+        loss, state = compiled(state, batch, classes)
         return loss.block_until_ready()
 
     return step
@@ -171,10 +181,10 @@ def training_cases() -> list[Case]:
     for sizes, batch in (((16, 32, 4), 32), ((784, 256, 10), 64)):
         problem = partial(_problem, sizes, batch)
         bind = per_engine(
-            numtape=lambda e, p=problem: _step_of_modules(e, nt.nn, nt.optim, p()),
-            numpy=lambda e, p=problem: _step_of_numpy(p()),
-            torch=lambda e, p=problem: _step_of_modules(e, e.torch.nn, e.torch.optim, p()),
-            jax=lambda e, p=problem: _step_of_jax(e, p()),
+            numtape=partial(_step_of_numtape, problem),
+            numpy=partial(_step_of_numpy, problem),
+            torch=partial(_step_of_torch, problem),
+            jax=partial(_step_of_jax, problem),
         )
         label = f"mlp-{'-'.join(map(str, sizes))}/batch{batch}"
         cases.append(Case("training", label, bind, True))
@@ -189,8 +199,8 @@ FIRST_GRADIENT = {
 }
 
 
-def _process(code: str) -> Callable[[], None]:
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True) and None
+def _process(code: str) -> Callable[[], Any]:
+    return partial(subprocess.run, [sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def start_cases() -> list[Case]:

@@ -28,15 +28,26 @@ def unary(op: Op):
             plan = plans[(input._spec,)]
         except (AttributeError, KeyError):
             return call(op, (input,))
-        recorded = input._requires_grad or input._base is not None and input._base._requires_grad
+        base = input._base
+        recorded = (input._requires_grad or base is not None and base._requires_grad) and _state.enabled
         if not plan.table or recorded and not plan.direct:
             return call(op, (input,))
         t = _new(Tensor)
         t._storage = memory = launch_new(plan.table, input._address)
         t._address, t._spec = memory.address, plan.spec
         t._requires_grad, t._node, t._base = False, None, None
-        if recorded and _state.enabled and op.vjp and plan.spec.dtype.is_floating_point:
-            _record(op, (input,), t)
+        if recorded and op.vjp and plan.spec.dtype.is_floating_point:
+            edge = input._node or input if base is None else tape.edge_of(input)
+            if edge is not None:
+                keeps_input, keeps_result = op.masks.get(1) or op.mask(1)
+                node = _node(op, (edge,), t)
+                if keeps_input:
+                    node.saved, node.versions = [input], [input._storage.version]
+                else:
+                    node.saved, node.versions = [None], [None]
+                if keeps_result:
+                    node.saved.append(_twin(t))
+                    node.versions.append(0)
         return t
 
     return function
@@ -50,26 +61,20 @@ def binary(op: Op):
         if out is not None:
             return elementwise.call_out(op, (input, other), out)
         kind = type(other)
+        number = kind is float or kind is int
         try:
-            if kind is float or kind is int:
+            base = input._base
+            recorded = input._requires_grad or base is not None and base._requires_grad
+            if number:
                 plan = plans[input._spec, kind]
-                recorded = input._requires_grad or input._base is not None and input._base._requires_grad
-                if not plan.table or recorded and not plan.direct:
-                    return call(op, (input, other))
-                memory = launch_new(plan.table, input._address, other)
             else:
                 plan = plans[input._spec, other._spec]
-                recorded = (
-                    input._requires_grad
-                    or other._requires_grad
-                    or input._base is not None
-                    and input._base._requires_grad
-                    or other._base is not None
-                    and other._base._requires_grad
-                )
-                if not plan.table or recorded and not plan.direct:
-                    return call(op, (input, other))
-                memory = launch_new(plan.table, input._address, other._address)
+                if not recorded:
+                    base = other._base
+                    recorded = other._requires_grad or base is not None and base._requires_grad
+            if not plan.table or recorded and not plan.direct:
+                return call(op, (input, other))
+            memory = launch_new(plan.table, input._address, other if number else other._address)
         except (AttributeError, KeyError, OverflowError, MemoryError):
             return call(op, (input, other))  # a new combination, or an error to be worded there
         t = _new(Tensor)
@@ -77,41 +82,49 @@ def binary(op: Op):
         t._address, t._spec = memory.address, plan.spec
         t._requires_grad, t._node, t._base = False, None, None
         if recorded and _state.enabled and op.vjp and plan.spec.dtype.is_floating_point:
-            _record(op, (input, other), t)
+            differentiated = 0
+            left = right = None
+            if input._requires_grad or input._base is not None:
+                left = input._node or input if input._base is None else tape.edge_of(input)
+                differentiated = 0 if left is None else 1
+            if not number and (other._requires_grad or other._base is not None):
+                right = other._node or other if other._base is None else tape.edge_of(other)
+                differentiated += 0 if right is None else 2
+            if differentiated:
+                keeps_left, keeps_right, keeps_result = op.masks.get(differentiated) or op.mask(differentiated)
+                node = _node(op, (left, right), t)
+                node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
+                if keeps_left or keeps_right or keeps_result:
+                    node.versions = versions = [
+                        input._storage.version if keeps_left else None,
+                        other._storage.version if keeps_right and not number else None,
+                    ]
+                    if keeps_result:
+                        saved.append(_twin(t))
+                        versions.append(0)
+                else:
+                    node.versions = None
         return t
 
     return function
 
 
-def _record(op: Op, args: tuple, t: Tensor) -> None:
-    """Leave a node for the call that made t: `elementwise.prepare` and `finish` in one, for the common calls."""
-    inputs = []
-    differentiated, bit = 0, 1
-    for a, recipe in zip(args, op.recipes or op.rules()):
-        edge = None
-        if recipe is not None and isinstance(a, Tensor):
-            edge = tape.edge_of(a) if a._base is not None else (a._node or a) if a._requires_grad else None
-            if edge is not None:
-                differentiated += bit
-        inputs.append(edge)
-        bit += bit
-    if not differentiated:
-        return
+def _node(op: Op, inputs: tuple, t: Tensor):
+    """A node of an elementwise call, put on its result; the caller adds what is saved."""
     node = _new(tape.Node)
     node.seq = _next()
     node.name, node.inputs, node.pull, node.op, node.spec = op.name, inputs, elementwise.pull, op, t._spec
-    node.rare = {"trace": traceback.extract_stack()[:-2]} if _state.anomaly else None
-    wanted = op.masks.get(differentiated) or op.mask(differentiated)
-    saved = [a if keep or not isinstance(a, Tensor) else None for a, keep in zip(args, wanted)]
-    versions = [a._storage.version if keep and isinstance(a, Tensor) else None for a, keep in zip(args, wanted)] if True in wanted else None
-    if wanted[-1]:
-        out = _new(Tensor)
-        out._storage, out._address, out._spec = t._storage, t._address, t._spec
-        out._requires_grad, out._node, out._base = False, None, None
-        saved.append(out)
-        versions.append(0)
-    node.saved, node.versions = saved, versions
+    node.rare = {"trace": traceback.extract_stack()[:-3]} if _state.anomaly else None
     t._node, t._requires_grad = node, True
+    return node
+
+
+def _twin(t: Tensor) -> Tensor:
+    """The result for its own node to keep: without the node, so that the two do not hold each other."""
+    out = _new(Tensor)
+    out._storage, out._address, out._spec = t._storage, t._address, t._spec
+    out._requires_grad, out._node, out._base = False, None, None
+    return out
 
 
 def general(op: Op):

@@ -37,10 +37,10 @@ def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """Run a row op over `dims` (ascending, from the front) of its first argument; others are tensors, numbers or static."""
     recorded = op.vjp is not None and mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args)
     if not recorded:
-        return run(op, args, dims, keepdim, (FULL,) * len(args))
+        return run(op, args, dims, keepdim, _extents(op, args))
     args = _match(op, args)
     node = elementwise.prepare(op, args)
-    out = run(op, args, dims, True, (FULL,) * len(args))
+    out = run(op, args, dims, True, _extents(op, args))
     node.pull = pull
     if node is None:
         return out if keepdim or not op.traits["reduces"] else _squeezed(out, dims)
@@ -52,6 +52,11 @@ def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
         out = _squeezed(out, dims)
     out._node, out._requires_grad = node, True
     return out
+
+
+def _extents(op, args):
+    per_row = op.traits.get("per_row")
+    return tuple(ROW if name in per_row else FULL for name in op.names) if per_row else (FULL,) * len(args)
 
 
 def _match(op, args):
@@ -91,7 +96,8 @@ def pull(node, gradient):
             gradients.append(op.vjp[i](*arguments))
         else:
             reduces = op.traits["reduces"]
-            extents = tuple(ROW if reduces and name in ("g", "out") else FULL for name in names)
+            per_row = op.traits.get("per_row", ())
+            extents = tuple(ROW if reduces and name in ("g", "out") or name in per_row else FULL for name in names)
             gradients.append(run(_pullback(op, i), arguments, dims, True, extents, spec.shape))
     return gradients
 
@@ -249,6 +255,8 @@ class Program:
         for n in self.nodes:
             if n.op == "count":
                 printer.slots[n] = ("n", dtypes.float64)
+            elif n.op == "position":
+                printer.slots[n] = ("i64(i)", dtypes.int64)
         return printer
 
     def _codes(self):

@@ -52,11 +52,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     tensor([[4.],
             [4.]])
     """
-    if bias is None:
-        return nt.matmul(input, weight.t())
-    if input.ndim == 2 and weight.ndim == 2:
-        return nt.addmm(bias, input, weight.t())
-    return nt.matmul(input, weight.t()) + bias
+    return nt.ops.linalg.linear(input, weight, bias)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:

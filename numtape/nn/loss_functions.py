@@ -67,14 +67,12 @@ def cross_entropy(
         and input.ndim == 2
         and target.ndim == 1
         and target.shape[0] == input.shape[0] > 0
-        and not target.is_floating_point()
-        and int(target.min()) >= 0
+        and target.dtype is nt.int64
+        and input.is_floating_point()
     ):
-        logp = nt.log_softmax(input, 1)
-        try:
-            return -logp.gather(1, target.unsqueeze(1)).mean()
-        except (IndexError, RuntimeError, TypeError):  # a wrong target: `_nll` names it
-            return _nll(logp, target, weight, ignore_index, reduction)
+        losses = nt.ops.loss.cross_entropy_rows(input, target)
+        if losses is not None:  # else a target is no class: `_nll` names it
+            return losses.mean()
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     logp = nt.log_softmax(input, _class_dim(input))

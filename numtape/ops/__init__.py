@@ -8,6 +8,7 @@ from numtape.ops import (
     exponential,
     index,
     linalg,
+    loss,
     methods,
     random,
     reduce,

@@ -18,6 +18,7 @@ from numtape.kernels.cpu.driver import Table, launch
 from numtape.kernels.cpu.elementwise import SIZES
 from numtape.ops.define import composite
 from numtape.ops.scan import run_lines
+from numtape.ops.select import where
 from numtape.ops.view import _write, contiguous, expanded, narrow, part, select, tensor_of, unsqueeze
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, empty
@@ -106,7 +107,9 @@ def getitem(input, index):
     index = _one_index(index)
     if not x._spec.ndim:
         raise IndexError("too many indices for tensor of dimension 0")
-    rows = index_select(x, 0, index.reshape(-1).to(dtypes.int64))
+    index = index.to(dtypes.int64)
+    wrapped = where(index < 0, index + x._spec.shape[0], index)
+    rows = index_select(x, 0, wrapped.reshape(-1))
     return rows.reshape(*index.shape, *x.shape[1:])
 
 
@@ -215,8 +218,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if result._spec.numel:
         error = _Error()
         code = s.dtype.code
-        setup = ["size, bad = p[3], out_i64(p[4])"]
-        text = lines.text("gather", s.dtype.name, [code], [code, "i64"], lines.GATHER, extra=2, setup=setup)
+        setup = ("size, bad = p[3], out_i64(p[4])",)
+        text = lines.text("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
         run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
         error.check("gather", s.shape[d], d)
     recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, index, s),))
@@ -237,8 +240,8 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
         return out.copy_(g)
     if index._spec.numel:
         code, error = spec.dtype.code, _Error()
-        setup = ["size, bad = p[3], out_i64(p[4])"]
-        text = lines.text("scatter_add", spec.dtype.name, [code], [code, "i64"], lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
+        setup = ("size, bad = p[3], out_i64(p[4])",)
+        text = lines.text("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
         run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
         error.check("scatter_add", spec.shape[d], d)
     return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, index),))

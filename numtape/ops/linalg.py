@@ -6,15 +6,17 @@ from math import prod
 
 from numtape import dtypes, layout
 from numtape.autograd.tape import needs_grad
+from numtape.dispatch import elementwise
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import library
 from numtape.kernels.cpu import matmul_plan
-from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.kernels.cpu.driver import Table, launch, launch_new
+from numtape.op import TABLE
 from numtape.ops.define import composite
 from numtape.ops.view import contiguous, expanded, sum_to, tensor_of
 from numtape.spec import spec_of
-from numtape.tensor import Tensor, make
+from numtape.tensor import Tensor, alias, make
 
 KERNEL = '''"""matmul: {code}; the kernel is numtape/kernels/cpu/matmul.py"""
 from numtape.kernels.cpu.matmul import kernel_{code} as kernel
@@ -207,6 +209,56 @@ def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     "beta * input + alpha * batch1 @ batch2, for each of the batch."
     return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha, out)
+
+
+@composite(domain="matmul", functional=True)
+def linear(input, weight, bias=None):
+    "input @ weight.T + bias: input (..., k), weight (n, k), bias (n,)."
+    x = input
+    shape = x._spec.shape
+    if x._spec.ndim != 2 or weight._spec.ndim != 2:
+        if weight._spec.ndim != 2 or not x._spec.ndim:
+            result = matmul(x, weight.transpose(-2, -1) if weight._spec.ndim > 1 else weight)
+            return result if bias is None else result + bias
+        return linear(x.reshape(-1, shape[-1]), weight, bias).reshape(*shape[:-1], weight._spec.shape[0])
+    if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype):
+        result = matmul(x, weight.transpose(0, 1))
+        return result + bias
+    _check("linear", x, weight)
+    _inner("linear", x, weight, shape[1], weight._spec.shape[1])
+    result = _product(x, _transposed(weight))
+    if bias is not None:
+        args = (result, bias)
+        key = (result._spec, result._spec, bias._spec)
+        plan = _add.plans.get(key)
+        if plan is None:
+            plan = _add.plans[key] = elementwise.make_plan(_add, args, result._spec)
+        if plan.table:
+            launch(plan.table, result._address, result._address, bias._address)
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    return recorded(result, "linear", operands, _pull_linear, save=_kept(x, weight))
+
+
+def _transposed(w: Tensor) -> Tensor:
+    s = w._spec
+    spec = _turned.get(s)
+    if spec is None:
+        spec = _turned[s] = spec_of(s.dtype, s.device, s.shape[::-1], s.strides[::-1])
+    return alias(w, spec)
+
+
+_turned: dict = {}
+_add = TABLE["add"]
+
+
+def _pull_linear(node, g):
+    x, weight = node.unpack()
+    left, right, *bias = node.inputs
+    return (
+        matrix_product(g, weight) if left is not None else None,
+        matrix_product(g.transpose(0, 1), x) if right is not None else None,
+        *([g.sum(0) if bias[0] is not None else None] if bias else []),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ einsum

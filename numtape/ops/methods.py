@@ -292,6 +292,7 @@ def public_functions() -> dict:
 
 
 _PRIVATE = {
+    "linear", "cross_entropy_rows",
     "zero", "add_scaled", "rint", "extremum_share", "truncate_divide", "clamp_both", "softplus_unit", "getitem", "bitwise_invert",
     "leaky_relu", "elu", "gelu", "silu", "softplus", "reshape_as", "view", "view_as", "contiguous", "to", "expand", "expand_as",
 }  # fmt: skip

@@ -166,6 +166,12 @@ def row_logsumexp(x, dim):
     return sum((x - safe).exp(), dim, True).log() + safe
 
 
+def row_logsumexp_of(x, dim):
+    """log(sum(e**x)) over `dim` with keepdim, in the words of a rule."""
+    top = amax(x, dim, True)
+    return sum((x - top).exp(), dim, True).log() + top
+
+
 @row(vjp=(lambda g, x, out: _norm_slope(g, x, out), None), reduces=True, empty=0)
 def row_norm2(x, dim):
     "The Euclidean norm over `dim`."

@@ -28,18 +28,32 @@ class values_indices(NamedTuple):
 
 def run_lines(name, text, tensors, dim, length, extra=(), reverse=False, shape=None) -> None:
     """Launch a line kernel over `tensors` (outputs first), along `dim` of each."""
-    specs = [t._spec for t in tensors]
+    key = (name, text, dim, length, reverse, shape, *[t._spec for t in tensors])
+    found = _tables.get(key)
+    if found is None:
+        if len(_tables) > 4096:
+            _tables.clear()
+        found = _tables[key] = _lay_out(name, text, [t._spec for t in tensors], dim, length, len(extra), reverse, shape)
+    table, skips = found
+    if table is not None:
+        launch(table.address, *[t._address + skip for t, skip in zip(tensors, skips)], *extra)
+
+
+_tables: dict = {}
+
+
+def _lay_out(name, text, specs, dim, length, extra, reverse, shape):
+    """The launch of a line kernel, and how far from each tensor's address it starts; (None, ()) if there is nothing to do."""
     shape = shape or specs[-1].shape
     rest = [d for d in range(len(shape)) if d != dim]
     sizes, strides = layout.coalesce(tuple(shape[d] for d in rest), *[tuple(s.strides[d] for d in rest) for s in specs])
     units = prod(sizes)
     if units == 0:
-        return
+        return None, ()
     sign = -1 if reverse else 1
     steps = [sign * (s.strides[dim] if s.ndim else 1) for s in specs]
-    table = Table(library.kernel(name, text), units, 1 + 16384 // (length or 1), len(specs) + len(extra), template.constants(length, steps, sizes, strides))
-    starts = [t._address + ((length - 1) * s.strides[dim] * s.dtype.itemsize if reverse else 0) for t, s in zip(tensors, specs)]
-    launch(table.address, *starts, *extra)
+    table = Table(library.kernel(name, text), units, 1 + 16384 // (length or 1), len(specs) + extra, template.constants(length, steps, sizes, strides))
+    return table, [(length - 1) * s.strides[dim] * s.dtype.itemsize if reverse else 0 for s in specs]
 
 
 def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
@@ -50,7 +64,7 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
         source = x._spec.dtype
         accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
         body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
-        text = template.text("cumsum", f"{source.name} -> {kind.name}", [kind.code], [source.code], body)
+        text = template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
         run_lines("cumsum", text, (out, x), d, x._spec.shape[d], reverse=reverse)
     return out
 
@@ -85,7 +99,7 @@ def _extremum(name: str, x: Tensor, d: int):
     indices = empty(spec_of(dtypes.int64, s.device, shape), name)
     code = s.dtype.code
     body = template.EXTREMUM.format(sign=">" if name in ("max", "argmax") else "<")
-    text = template.text(name, s.dtype.name, [code, "i64"], [code], body)
+    text = template.text(name, s.dtype.name, (code, "i64"), (code,), body)
     if s.ndim == 0:
         run_lines(name, text, (values, indices, x), 0, 1, shape=())
     else:

@@ -18,8 +18,6 @@ def kernel(args, start, stop):
     for unit in range(start, stop):
         block = unit // count
         k = index[unit - block * count]
-        if k < 0:
-            k += n
         if k < 0 or k >= n:
             bad[0] = 1
             bad[1] = k
@@ -45,8 +43,6 @@ def kernel(args, start, stop):
         last = min(first + width, inner)
         for j in range(count):
             k = index[j]
-            if k < 0:
-                k += n
             if k < 0 or k >= n:
                 bad[0] = 1
                 bad[1] = k

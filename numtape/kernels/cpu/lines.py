@@ -7,6 +7,8 @@ among threads gives the same bits; within a line the order is fixed.
 
 from __future__ import annotations
 
+import functools
+
 from numtape.kernels.cpu.elementwise import SIZES, offset_lines
 
 TEXT = '''"""{name}: {signature}"""
@@ -30,8 +32,6 @@ for i in range(length):
 GATHER = """
 for i in range(length):
     k = in1[i * step2]
-    if k < 0:
-        k += size
     if k < 0 or k >= size:
         bad[0] = 1
         bad[1] = in1[i * step2]
@@ -42,8 +42,6 @@ for i in range(length):
 SCATTER_ADD = """
 for i in range(length):
     k = in1[i * step2]
-    if k < 0:
-        k += size
     if k < 0 or k >= size:
         bad[0] = 1
         bad[1] = in1[i * step2]
@@ -64,8 +62,9 @@ out1[0] = at_best
 """
 
 
+@functools.cache
 def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports=""):
-    """The kernel's text: `outputs` and `inputs` are dtype codes; `extra` arguments follow the addresses."""
+    """The kernel's text: `outputs` and `inputs` are tuples of dtype codes; `extra` arguments follow the addresses."""
     operands = [*(("out", k, c) for k, c in enumerate(outputs)), *(("in", k, c) for k, c in enumerate(inputs))]
     base, count = len(operands) + extra, len(operands)
     names = [f"a{k}" for k in range(count)]
