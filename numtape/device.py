@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class device:
     """A device: `device("cpu")`. CUDA is declared and raises a clear error until it is built.
@@ -12,9 +14,11 @@ class device:
     """
 
     __slots__ = ("index", "type")
+    type: str
+    index: int | None
     _known: dict[tuple[str, int | None], device] = {}
 
-    def __new__(cls, type: str | device = "cpu", index: int | None = None):
+    def __new__(cls, type: str | device = "cpu", index: int | None = None) -> device:
         if isinstance(type, device):
             return type
         if not isinstance(type, str):
@@ -47,7 +51,7 @@ class device:
     def __hash__(self) -> int:
         return hash(self.type)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from builtins import bool as _pybool
+from builtins import float as _pyfloat
+from builtins import int as _pyint
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 BOOL, INT, FLOAT, COMPLEX = range(4)
@@ -17,16 +23,16 @@ class dtype:
 
     __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy", "supported")
 
-    def __init__(self, name: str, code: str, kind: int, itemsize: int, *, signed: bool = True, supported: bool = True):
+    def __init__(self, name: str, code: str, kind: _pyint, itemsize: _pyint, *, signed: _pybool = True, supported: _pybool = True):
         self.name, self.code, self.kind, self.itemsize = name, code, kind, itemsize
         self.is_floating_point, self.is_complex, self.is_signed = kind == FLOAT, kind == COMPLEX, signed
         self.supported = supported
-        self.numpy = np.dtype(name) if supported else None
+        self.numpy: Any = np.dtype(name) if supported else None
 
     def __repr__(self) -> str:
         return f"numtape.{self.name}"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _by_name, (self.name,)
 
     def to_complex(self) -> dtype:
@@ -89,7 +95,6 @@ def of_numpy(kind: np.dtype, op: str = "from_numpy") -> dtype:
     raise TypeError(f"{op}: cannot convert an array of {kind}; supported are {', '.join(d.name for d in SUPPORTED)}")
 
 
-_pybool, _pyint, _pyfloat = type(True), type(0), type(0.0)
 _PYTHON = {_pybool: bool, _pyint: int64, _pyfloat: float32}
 
 # ------------------------------------------------------------------------------------------------ promotion
@@ -151,7 +156,7 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     return _TABLE[higher, lower] if lower.kind > higher.kind else higher
 
 
-def promote_operands(dimensioned, zero_dim, numbers) -> dtype:
+def promote_operands(dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], numbers: Iterable[dtype]) -> dtype:
     """The result dtype of operands of three priorities: tensors with dimensions, zero-dimensional tensors, numbers."""
     parts = []
     for group in (dimensioned, zero_dim, numbers):

@@ -6,7 +6,8 @@ dtype rule and the docstring; kernels, gradients, functions, methods, tests and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from numtape import dtypes
 from numtape.dtypes import dtype
@@ -15,6 +16,8 @@ TABLE: dict[str, Op] = {}
 
 # An operand of a dtype rule: its dtype and its priority (0: has dimensions, 1: zero-dimensional, 2: a Python number).
 Operand = tuple[dtype, int]
+Kinds = tuple[list[dtype], dtype]  # of the operands, of the result
+Function = Callable[..., Any]
 
 
 class Op:
@@ -33,6 +36,7 @@ class Op:
         "method",
         "name",
         "names",
+        "operator",
         "plans",
         "public",
         "pullbacks",
@@ -46,31 +50,44 @@ class Op:
         "vjp",
     )
 
-    def __init__(self, name: str, family: str, fn: Callable, rule=None, vjp=None, *, names=None, static=(), inplace=False, method=True, **traits):
+    def __init__(
+        self,
+        name: str,
+        family: str,
+        fn: Function,
+        rule: Any = None,
+        vjp: Any = None,
+        *,
+        names: tuple[str, ...] | None = None,
+        static: Iterable[str] = (),
+        inplace: bool = False,
+        method: bool = True,
+        **traits: Any,
+    ):
         self.name, self.family, self.fn, self.rule, self.doc = name, family, fn, rule, fn.__doc__
         self.names: tuple[str, ...] = names or rule_names(fn)
-        self.defaults: tuple = getattr(fn, "__defaults__", None) or ()
+        self.defaults: tuple[Any, ...] = getattr(fn, "__defaults__", None) or ()
         self.static = frozenset(static)
-        self.settings: dict = {}
+        self.settings: dict[str, Any] = {}
         self.inplace, self.method = inplace, method
         self.aliases: tuple[str, ...] = tuple(traits.pop("aliases", ()))
         self.domain = traits.pop("domain", None)
         self.functional = traits.pop("functional", False)
         self.traits = traits
-        self.plans: dict = {}
+        self.plans: dict[Any, Any] = {}
         self.pullbacks: dict[int, Op] = {}
-        self.scalar = None  # the parsed scalar function, made when first needed
-        self.public: Callable | None = None
+        self.scalar: Any = None  # the parsed scalar function, made when first needed
+        self.public: Function | None = None
         self.vjp = (vjp,) if callable(vjp) else vjp
         # the names that each rule uses; what a rule does not name is not kept alive
         self.saves = tuple(rule_names(r) for r in self.vjp) if self.vjp else ()
-        self.recipes: tuple | None = None
+        self.recipes: tuple[Any, ...] | None = None
         self.masks: dict[int, tuple[bool, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def rules(self) -> tuple:
+    def rules(self) -> tuple[Any, ...]:
         """For each argument: None without a derivative, else (rule, the places of its values, whether it hands g on as it is).
 
         Places count the arguments, then the result; -1 is the gradient, others below zero are what a reduction knows of its call.
@@ -101,31 +118,31 @@ class Op:
         return self
 
 
-def _is_plain(rule) -> bool:
+def _is_plain(rule: Any) -> bool:
     """Whether a rule is `lambda g: g`, told by its code."""
     return getattr(rule, "__code__", None) is not None and rule.__code__.co_code == (lambda g: g).__code__.co_code
 
 
-def rule_names(rule: Callable | None) -> tuple[str, ...]:
+def rule_names(rule: Function | None) -> tuple[str, ...]:
     return rule.__code__.co_varnames[: rule.__code__.co_argcount] if rule else ()
 
 
 # ------------------------------------------------------------------------------------------------ dtype rules
 # A rule takes the operands and returns the dtype each is converted to and the dtype of the result.
 def promoted(operands: list[Operand]) -> dtype:
-    by_priority: tuple[list, list, list] = ([], [], [])
+    by_priority: tuple[list[dtype], list[dtype], list[dtype]] = ([], [], [])
     for kind, priority in operands:
         by_priority[priority].append(kind)
     return dtypes.promote_operands(*by_priority)
 
 
-def arithmetic(name: str, operands: list[Operand]):
+def arithmetic(name: str, operands: list[Operand]) -> Kinds:
     """Compute and return in the promoted dtype."""
     d = promoted(operands)
     return [d] * len(operands), d
 
 
-def numeric(name: str, operands: list[Operand]):
+def numeric(name: str, operands: list[Operand]) -> Kinds:
     """As `arithmetic`, but not defined for booleans."""
     d = promoted(operands)
     if d is dtypes.bool:
@@ -133,29 +150,29 @@ def numeric(name: str, operands: list[Operand]):
     return [d] * len(operands), d
 
 
-def floating(name: str, operands: list[Operand]):
+def floating(name: str, operands: list[Operand]) -> Kinds:
     """Compute and return in floating point: integers and booleans become the default dtype."""
     d = promoted(operands)
     d = d if d.is_floating_point else dtypes.get_default_dtype()
     return [d] * len(operands), d
 
 
-def comparison(name: str, operands: list[Operand]):
+def comparison(name: str, operands: list[Operand]) -> Kinds:
     """Compute in the promoted dtype, return bool."""
     return [promoted(operands)] * len(operands), dtypes.bool
 
 
-def logical(name: str, operands: list[Operand]):
+def logical(name: str, operands: list[Operand]) -> Kinds:
     """Each operand as a truth value, return bool."""
     return [dtypes.bool] * len(operands), dtypes.bool
 
 
-def predicate(name: str, operands: list[Operand]):
+def predicate(name: str, operands: list[Operand]) -> Kinds:
     """Each operand in its own dtype, return bool."""
     return [kind for kind, _ in operands], dtypes.bool
 
 
-def integral(name: str, operands: list[Operand]):
+def integral(name: str, operands: list[Operand]) -> Kinds:
     """Booleans and integers only."""
     d = promoted(operands)
     if d.is_floating_point:
@@ -163,7 +180,7 @@ def integral(name: str, operands: list[Operand]):
     return [d] * len(operands), d
 
 
-def selecting(name: str, operands: list[Operand]):
+def selecting(name: str, operands: list[Operand]) -> Kinds:
     """A condition, then operands that are promoted together (`where`)."""
     d = promoted(operands[1:])
     return [dtypes.bool] + [d] * (len(operands) - 1), d

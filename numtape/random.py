@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class Generator:
@@ -35,13 +36,13 @@ class Generator:
         """The seed of the stream."""
         return self._seed
 
-    def get_state(self):
+    def get_state(self) -> Any:
         """The seed and the offset, as an int64 tensor."""
         from numtape import int64, tensor
 
-        return tensor([self._seed, self._offset], dtype=int64)
+        return tensor([self._seed, self._offset], dtype=int64)  # type: ignore[operator]  # the function, not the module
 
-    def set_state(self, state) -> Generator:
+    def set_state(self, state: Any) -> Generator:
         """Go on from what `get_state` returned."""
         self._seed, self._offset = (int(v) for v in state.tolist())
         return self
@@ -74,11 +75,11 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-def get_rng_state():
+def get_rng_state() -> Any:
     """The state of the default generator."""
     return default_generator.get_state()
 
 
-def set_rng_state(state) -> None:
+def set_rng_state(state: Any) -> None:
     """Restore the state of the default generator."""
     default_generator.set_state(state)

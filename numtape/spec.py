@@ -7,13 +7,14 @@ specs, in one dictionary look-up.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from numtape.device import device
 from numtape.dtypes import dtype
 from numtape.layout import Ints, contiguous_strides, is_contiguous
 
 
-class Size(tuple):
+class Size(tuple[int, ...]):
     """The shape of a tensor: a tuple of ints.
 
     >>> import numtape as nt
@@ -30,21 +31,22 @@ class Size(tuple):
         """The number of elements."""
         return prod(self)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
         return Size(found) if isinstance(index, slice) else found
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Size:
         return Size(super().__add__(other))
 
 
 class Spec:
     """What a tensor is, but for its memory. Made by `spec_of`, compared by identity."""
 
-    __slots__ = ("contiguous", "device", "dtype", "extent", "ndim", "nbytes", "numel", "shape", "strides")
+    __slots__ = ("contiguous", "device", "dtype", "extent", "nbytes", "ndim", "numel", "shape", "size", "strides")
 
     def __init__(self, kind: dtype, where: device, shape: Ints, strides: Ints):
-        self.dtype, self.device, self.shape, self.strides = kind, where, Size(shape), strides
+        self.dtype, self.device, self.shape, self.strides = kind, where, shape, strides
+        self.size = Size(shape)  # what users see; indexing a plain tuple is faster
         self.ndim, self.numel = len(shape), prod(shape)
         self.nbytes = self.numel * kind.itemsize
         self.contiguous = is_contiguous(shape, strides)
@@ -52,10 +54,10 @@ class Spec:
         self.extent = 1 + sum((n - 1) * s for n, s in zip(shape, strides)) if self.numel else 0
 
     def __repr__(self) -> str:
-        return f"<{self.dtype.name} {tuple(self.shape)} strides {self.strides}>"
+        return f"<{self.dtype.name} {self.shape} strides {self.strides}>"
 
 
-_interned: dict[tuple, Spec] = {}
+_interned: dict[tuple[Any, ...], Spec] = {}
 _LIMIT = 50_000  # then start afresh: an old spec that is still in use only misses its plans once
 
 

@@ -7,7 +7,7 @@ import weakref
 
 import numpy as np
 
-from numtape import dtypes, storage
+from numtape import autograd, dtypes, storage
 from numtape.autograd import mode, tape
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
@@ -59,7 +59,7 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The sizes, a tuple."""
-        return self._spec.shape
+        return self._spec.size
 
     @property
     def dtype(self) -> dtype:
@@ -99,7 +99,7 @@ class Tensor:
     def size(self, dim: int | None = None):
         """The sizes, or the size of one dim."""
         if dim is None:
-            return self._spec.shape
+            return self._spec.size
         from numtape.layout import dim_of
 
         if not self._spec.ndim:
@@ -211,8 +211,6 @@ class Tensor:
         `gradient` has this tensor's shape and may be left out for one element. `retain_graph` keeps what was saved for a
         second walk, `create_graph` records the walk itself. `inputs` limits the walk to these tensors.
         """
-        from numtape import autograd
-
         autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def register_hook(self, hook):

@@ -111,10 +111,7 @@ def torch_function(torch, name):
         "clamp_both": torch.clamp,
         "softplus_unit": F.softplus,
         "bitwise_invert": torch.bitwise_not,
-        "row_mean": torch.mean,
-        "row_softmax": torch.softmax,
-        "row_log_softmax": torch.log_softmax,
-        "row_logsumexp": torch.logsumexp,
+        "cross_entropy_rows": lambda scores, classes: F.cross_entropy(scores, classes, reduction="none"),
     }
     return equal.get(name) or getattr(torch, name, None) or getattr(F, name, None) or getattr(torch.Tensor, name, None) or getattr(torch.special, name)
 
@@ -206,8 +203,9 @@ REDUCTIONS = {
     "max": [("all", _of("max"), (cube,)), ("dim", _of("max", 1), (cube,)), ("kept", _of("max", 0, True), (cube,)), ("two", _of("max"), (x, y))],
     "min": [("all", _of("min"), (cube,)), ("dim", _of("min", 1), (cube,)), ("kept", _of("min", 0, True), (cube,)), ("two", _of("min"), (x, y))],
 }
-# Rows are what the public reductions call.
+# Row ops are what these public functions run.
 ROWS = {"row_mean": "mean", "row_var": "var", "row_std": "std", "row_logsumexp": "logsumexp", "row_norm2": "norm", "row_softmax": "softmax", "row_log_softmax": "log_softmax"}
+ROWS |= {"row_cross_entropy": "cross_entropy_rows", "row_outside": "cross_entropy_rows"}
 
 # ------------------------------------------------------------------------------------------------ views and joins
 VIEWS = {
@@ -270,6 +268,12 @@ PRODUCTS = {
     "addmm": [("", _of("addmm"), (data(4, 5), A, B)), ("scaled", _of("addmm", beta=2, alpha=3), (vector5, A, B)), ("beta 0", _of("addmm", beta=0), (vector5, A, B))],
     "addmv": [("", _of("addmv"), (vector4, A, vector3)), ("scaled", _of("addmv", beta=2, alpha=3), (vector4, A, vector3))],
     "baddbmm": [("", _of("baddbmm"), (data(2, 4, 5), batch_a, batch_b)), ("scaled", _of("baddbmm", beta=2, alpha=3), (vector5, batch_a, batch_b))],
+    "linear": [
+        ("bias", _of("linear"), (A, data(5, 3), vector5)),
+        ("plain", _of("linear"), (A, data(5, 3))),
+        ("batch", _of("linear"), (data(2, 4, 3), data(5, 3), vector5)),
+        ("vector", _of("linear"), (vector3, data(5, 3), vector5)),
+    ],
     "einsum": [
         (equation, lambda m, *t, e=equation: m.einsum(e, *t), arrays)
         for equation, arrays in [
@@ -315,7 +319,8 @@ RANDOM = {
     "bernoulli": [("", lambda m, t: m.bernoulli(t), (data(3, 4, domain="unit") ** 2,))],
     "normal": [("", lambda m, t: m.normal(t, 1.0), (x,))],
 }
-BY_NAME = ELEMENTWISE | REDUCTIONS | VIEWS | PRODUCTS | CREATION | RANDOM
+LOSSES = {"cross_entropy_rows": [("", _of("cross_entropy_rows"), (data(4, 5), index(5, 4)))]}
+BY_NAME = LOSSES | ELEMENTWISE | REDUCTIONS | VIEWS | PRODUCTS | CREATION | RANDOM
 
 
 @cache

@@ -15,6 +15,9 @@ ELEMENTWISE = names("elementwise")
 PUBLIC = [n for n in ELEMENTWISE if hasattr(nt, n)]
 # Private ops, which only meet floating-point operands.
 FLOAT_ONLY = {"zero", "extremum_share", "_pow_slope", "_pow_log", "softplus_unit", "add_scaled", "clamp_both", "rint", "truncate_divide", "bitwise_invert"}
+# Results whose layout PyTorch leaves open; and those which pick one of equal elements, as it likes.
+LAYOUT_UNSPECIFIED = {"masked_fill", "getitem"}
+PICK_ONE = {"argmax", "argmin", "max", "min"}
 # float32 values of steep functions differ by more than a few units in the last place.
 TOLERANCE = {"tan": (2e-5, 2e-5), "prod": (2e-5, 1e-6), "pow": (2e-5, 1e-6), "_pow_log": (2e-5, 1e-5)}
 
@@ -22,7 +25,8 @@ TOLERANCE = {"tan": (2e-5, 2e-5), "prod": (2e-5, 1e-6), "pow": (2e-5, 1e-6), "_p
 def run(torch, sample, kind, layout="contiguous", tolerance=None):
     mine = outcome(lambda: sample.call(nt, *sample.tensors(nt, kind, layout)))
     theirs = outcome(lambda: sample.call(torch, *sample.tensors(torch, kind, layout)))
-    equal(mine, theirs, f"{sample} {kind} {layout}", tolerance)
+    memory = not (layout != "contiguous" and TABLE[sample.name.split()[0]].name in LAYOUT_UNSPECIFIED)
+    equal(mine, theirs, f"{sample} {kind} {layout}", tolerance, memory)
 
 
 def test_every_op_has_samples():
@@ -45,7 +49,8 @@ def test_values(torch, name):
 def test_layouts(torch, name):
     first = samples_of(name)[:2] if TABLE[name].family == "elementwise" else samples_of(name)
     for sample, layout in itertools.product(first, list(LAYOUTS)[1:]):
-        run(torch, sample, "float32", layout, TOLERANCE.get(name))
+        if not (layout == "expanded" and name in PICK_ONE):
+            run(torch, sample, "float32", layout, TOLERANCE.get(name))
 
 
 @pytest.mark.parametrize("name", list(RANDOM))
@@ -126,7 +131,7 @@ def test_promotion_of_operands(torch, name):
         return m.where(m.zeros(0, dtype=m.bool), a, b) if name == "where" else function(m, name)(a, b)
 
     for shape in ((0,), ()):
-        mine, theirs = [(operands(m, (0,)), operands(m, shape)) for m in (nt, torch)]
+        mine, theirs = [(operands(m, (0,)), [t + 1 if t.dtype != m.bool else ~t for t in operands(m, shape)]) for m in (nt, torch)]  # no division by 0
         for i, j in itertools.product(range(len(DTYPES)), repeat=2):
             what = f"{name} {DTYPES[i]} {DTYPES[j]} {shape}"
             equal(outcome(lambda: call(nt, mine[0][i], mine[1][j])), outcome(lambda: call(torch, theirs[0][i], theirs[1][j])), what)  # noqa: B023
@@ -154,7 +159,7 @@ def test_operators(torch, expression, kind):
     equal(outcome(lambda: value(nt)), outcome(lambda: value(torch)), expression)
 
 
-SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-30, -1e30, 0.5], "f4")
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-3, -100, 0.5], "f4")
 
 
 @pytest.mark.parametrize("name", [n for n in PUBLIC if TABLE[n].names in (("x",), ("x", "y"))])
@@ -162,6 +167,12 @@ def test_special_values(torch, name):
     """Infinities, NaN and signed zeros mean what IEEE 754 and PyTorch say."""
     arrays = [SPECIAL] if TABLE[name].names == ("x",) else [np.repeat(SPECIAL, 10), np.tile(SPECIAL, 10)]
     equal(*(outcome(lambda m=m: function(m, name)(*[contiguous(m, a) for a in arrays])) for m in (nt, torch)), name)
+
+
+def test_special_values_at_the_ends_of_the_range(torch):
+    ends = np.array([1e-30, -1e30, 3e38, 1e-45, -1e-38, 1e10, 123456.7], "f4")
+    for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh", "sigmoid", "erf", "expm1", "log1p", "abs", "floor", "rsqrt", "atan", "sinh"):
+        equal(*(outcome(lambda m=m: function(m, name)(contiguous(m, ends))) for m in (nt, torch)), name, (1e-5, 2e-6))  # noqa: B023
 
 
 def test_conversions_between_dtypes(torch):
@@ -176,6 +187,7 @@ def test_conversions_between_dtypes(torch):
 REDUCTIONS = ["sum", "prod", "mean", "amax", "amin", "any", "all", "var", "std", "logsumexp", "norm", "argmax", "max", "softmax", "cumsum"]
 
 
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")  # PyTorch's
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reductions_of_nothing(torch, name):
     def calls(m):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
+from typing import Any
 
 
 class _State(threading.local):
@@ -25,24 +27,24 @@ class _Switch:
 
     mode = True
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.previous = state.enabled
         state.enabled = self.mode
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         state.enabled = self.previous
 
-    def __call__(self, function):
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         kind = type(self)
 
         @functools.wraps(function)
-        def wrapped(*args, **kwargs):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             with kind():
                 return function(*args, **kwargs)
 
         return wrapped
 
-    def __new__(cls, function=None):
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         self = object.__new__(cls)
         return self if function is None else self(function)  # @no_grad without parentheses
 
@@ -71,7 +73,7 @@ class inference_mode(_Switch):
 
     mode = False
 
-    def __new__(cls, mode=True):
+    def __new__(cls, mode: Any = True) -> Any:
         if callable(mode):
             return object.__new__(cls)(mode)
         self = object.__new__(cls)
@@ -92,17 +94,17 @@ class set_grad_enabled:
         self.previous = state.enabled
         self.mode = state.enabled = bool(mode)
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         state.enabled = self.mode
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         state.enabled = self.previous
 
-    def __call__(self, function):
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         state.enabled = self.previous
 
         @functools.wraps(function)
-        def wrapped(*args, **kwargs):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             with set_grad_enabled(self.mode):
                 return function(*args, **kwargs)
 

@@ -67,7 +67,8 @@ class Node:
         return self.saved
 
     def release(self):
-        if self.saved is not None:
+        """Drop what was saved; a second walk through here is an error."""
+        if self.versions is not None:
             self.saved = self.versions = None
             self.pull = _pull_freed
 
@@ -116,84 +117,83 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
     Without `inputs` (or with `accumulate`), leaves get `.grad`. With `inputs`, only what leads to them is walked; returns
     their gradients, None where there is none.
     """
-    pending: dict = {}  # node or leaf -> [gradient, whether the sum is ours to add into]
+    pending: dict = {}  # the gradient so far of each node and leaf that was reached
+    ours: set = set()  # those whose gradient is a sum made here, which may be added into
     heap: list[tuple[int, Node]] = []
-
-    def give(edge, gradient):
-        entry = pending.get(edge)
-        if entry is None:
-            pending[edge] = [gradient, False]
-            if type(edge) is Node:
-                heappush(heap, (-edge.seq, edge))
-        elif entry[1] and not create_graph:
-            entry[0].add_(gradient)
-        else:
-            entry[0] = entry[0] + gradient
-            entry[1] = True
-
-    wanted = None if inputs is None else [edge_of(t) for t in inputs]
-    needed = None if wanted is None else _leading_to({id(e) for e in wanted if e is not None}, roots)
-    captured: dict[int, object] = {}
-    wanted_ids = set() if wanted is None else {id(e) for e in wanted if e is not None}
+    wanted = needed = None
+    targets: dict = {}  # what `inputs` want, and the gradient found for it
+    if inputs is not None:
+        wanted = [edge_of(t) for t in inputs]
+        targets = {edge: None for edge in wanted if edge is not None}
+        needed = _leading_to(targets, roots)
     state, before = mode.state, mode.state.enabled
     state.enabled = create_graph
     try:
         for root, gradient in zip(roots, gradients):
             edge = edge_of(root)
-            if edge is not None:
-                give(edge, gradient)
-        del gradients, gradient  # what the user gave is not ours to keep or to add into
+            if edge is None:
+                continue
+            if edge in pending:
+                gradient = pending[edge] + gradient
+            elif type(edge) is Node:
+                heappush(heap, (-edge.seq, edge))
+            pending[edge] = gradient
+        gradients = gradient = None  # what the user gave is not ours to keep or to add into
         while heap:
             node = heappop(heap)[1]
-            gradient = pending.pop(node)[0]
+            gradient = pending.pop(node)
             if node.rare is not None:
                 gradient = _observe(node, gradient, create_graph)
-            if wanted_ids and id(node) in wanted_ids:
-                captured[id(node)] = gradient
-                if needed is not None and not any(id(e) in needed for e in node.inputs if e is not None):
+            if node in targets:
+                targets[node] = gradient
+                if not any(e in needed for e in node.inputs if e is not None):
                     continue
-            pulled = _pull(node, gradient)
-            del gradient
-            if len(pulled) != len(node.inputs):
-                raise RuntimeError(f"{node.name}: its derivative returned {len(pulled)} gradients for {len(node.inputs)} inputs")
-            for edge, part in zip(node.inputs, pulled):
-                if edge is not None and part is not None and (needed is None or id(edge) in needed):
-                    give(edge, part)
-            del pulled
-            part = None
-            if not retain_graph:
+            try:
+                parts = node.pull(node, gradient)
+            except Exception as problem:
+                if node.note("trace"):
+                    problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.rare["trace"])))
+                raise
+            gradient = None
+            if len(parts) != len(node.inputs):
+                raise RuntimeError(f"{node.name}: its derivative returned {len(parts)} gradients for {len(node.inputs)} inputs")
+            for edge, part in zip(node.inputs, parts):
+                if edge is None or part is None or needed is not None and edge not in needed:
+                    continue
+                sum_so_far = pending.get(edge)
+                if sum_so_far is None:
+                    pending[edge] = part
+                    if type(edge) is Node:
+                        heappush(heap, (-edge.seq, edge))
+                elif create_graph or edge not in ours:
+                    pending[edge] = sum_so_far + part
+                    ours.add(edge)
+                else:
+                    sum_so_far.add_(part)
+            parts = part = sum_so_far = None  # so that a gradient held once is seen to be so
+            if not retain_graph and node.saved is not None:
                 node.release()
-        # What is left are leaves.
-        for leaf in list(pending):
-            gradient = pending.pop(leaf)[0]
+        for leaf in list(pending):  # what is left are leaves
+            gradient = pending.pop(leaf)
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)
-            if id(leaf) in wanted_ids:
-                captured[id(leaf)] = gradient
+            if leaf in targets:
+                targets[leaf] = gradient
             if accumulate:
                 _accumulate(leaf, gradient, create_graph)
                 if leaf._post_hooks:
                     for hook in list(leaf._post_hooks.values()):
                         hook(leaf)
-            del gradient
+            gradient = None
     finally:
         state.enabled = before
     if wanted is None:
         return None
     if accumulate:
         for tensor, edge in zip(inputs, wanted):
-            if type(edge) is Node and id(edge) in captured:
-                _accumulate(tensor, captured[id(edge)], create_graph)
-    return [captured.get(id(edge)) if edge is not None else None for edge in wanted]
-
-
-def _pull(node, gradient):
-    try:
-        return node.pull(node, gradient)
-    except Exception as problem:
-        if node.note("trace"):
-            problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.rare["trace"])))
-        raise
+            if type(edge) is Node and targets[edge] is not None:
+                _accumulate(tensor, targets[edge], create_graph)
+    return [None if edge is None else targets[edge] for edge in wanted]
 
 
 def _observe(node, gradient, create_graph):
@@ -230,20 +230,20 @@ def _accumulate(leaf, gradient, create_graph):
         leaf._grad = gradient
 
 
-def _leading_to(wanted: set[int], roots) -> set[int]:
-    """The ids of all nodes from which an edge in `wanted` can be reached, and of those edges."""
-    needed = set(wanted)
-    seen: set[int] = set()
+def _leading_to(targets, roots) -> set:
+    """All nodes from which an edge in `targets` can be reached, and those edges."""
+    needed = set(targets)
+    seen: set = set()
     stack = [(edge_of(r), False) for r in roots]
     while stack:
         node, ready = stack.pop()
         if node is None:
             continue
         if ready:
-            if any(id(e) in needed for e in node.inputs if e is not None):
-                needed.add(id(node))
-        elif id(node) not in seen:
-            seen.add(id(node))
+            if any(e in needed for e in node.inputs if e is not None):
+                needed.add(node)
+        elif node not in seen:
+            seen.add(node)
             if type(node) is Node:
                 stack.append((node, True))
                 stack.extend((e, False) for e in node.inputs if e is not None)

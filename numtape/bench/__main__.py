@@ -22,7 +22,6 @@ from numtape.bench.runner import Result, run_case
 
 PEERS = tuple(name for name in ENGINES if name != "numtape")
 ALL_SUITES = ("digits", *SUITES)
-MARK = "NUMTAPE_BENCH_ENVIRONMENT"  # set in the process that has the environment it needs
 
 
 class UsageError(Exception):
@@ -65,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    start = time.perf_counter()
+    start = time.perf_counter() - report.compiled()[1]
     suites = names_of("--suite", arguments.suite, ALL_SUITES) if arguments.suite else ALL_SUITES
     sizes = sizes_of(arguments.sizes)
     if arguments.threads is not None and arguments.threads < 1:
@@ -122,10 +121,10 @@ def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *,
 def outcome(training: digits.Training | None, results: Sequence[Result], seconds: float) -> int:
     """The last line, and the exit code."""
     failed = sum(bool(r.problems) for r in results)
-    kernels = nt.kernels
+    compiled, compile_seconds = report.compiled()
     print(
-        f"{len(results)} cases, {failed} failed; {kernels.compilations()} kernels compiled in {kernels.compile_seconds():.1f} s, "
-        f"{kernels.loaded()} loaded from the cache; {seconds:.1f} s in all"
+        f"{len(results)} cases, {failed} failed; {compiled} kernels compiled in {compile_seconds:.1f} s, "
+        f"{nt.kernels.loaded()} loaded from the cache; {seconds:.1f} s in all"
     )
     if training and not training.passed:
         accuracy, target = 100 * training.accuracy, 100 * digits.TARGET
@@ -202,13 +201,14 @@ def start_engines(peers: Sequence[str]) -> list[Engine]:
 
 def restart_if_needed(argv: Sequence[str]) -> None:
     """Start again with the environment that libraries read when they are loaded; NumPy is loaded before this line runs."""
-    if os.environ.get(MARK) or os.name != "posix":
+    if report.BEFORE in os.environ or os.name != "posix":
         return
     threads = None
     for i, argument in enumerate(argv):
         value = argument[10:] if argument.startswith("--threads=") else argv[i + 1] if argument == "--threads" and i + 1 < len(argv) else ""
         threads = int(value) if value.isdigit() and int(value) > 0 else threads
-    os.environ.update(prepare_environment(threads), **{MARK: "1"})
+    before = f"{nt.kernels.compilations()} {nt.kernels.compile_seconds()}"
+    os.environ.update(prepare_environment(threads) | {report.BEFORE: before})
     os.execv(sys.executable, [sys.executable, "-m", "numtape.bench", *argv])
 
 

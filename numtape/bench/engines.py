@@ -218,10 +218,17 @@ def as_numpy(result: Any) -> list[np.ndarray]:
 def prepare_environment(threads: int | None) -> dict[str, str]:
     """What must stand in the environment before NumPy and the peers are imported.
 
-    Workers of one engine that spin after their work take the cores from the next for milliseconds: all wait passively.
+    Workers of one engine that spin after their work take the cores from the next for milliseconds: all wait passively, but
+    where the user has set otherwise.
     """
-    wanted = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0", "JAX_PLATFORMS": "cpu"}
-    wanted["OPENBLAS_THREAD_TIMEOUT"] = "12"  # spin for 2**12 cycles, not 2**26
+    waiting = {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "KMP_BLOCKTIME": "0",
+        "GOMP_SPINCOUNT": "0",
+        "OPENBLAS_THREAD_TIMEOUT": "16",  # spin for 2**16 cycles, long enough for the next call of a loop, not 2**26
+    }
+    wanted = {name: os.environ.get(name, value) for name, value in waiting.items()}
+    wanted["JAX_PLATFORMS"] = "cpu"
     count = str(threads or cores())
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC", "NUMTAPE_NUM_THREADS"):
         wanted[name] = count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import sys
@@ -17,9 +18,16 @@ from numtape.bench.peaks import Peaks
 from numtape.bench.runner import Result
 
 SCHEMA = 1
+BEFORE = "NUMTAPE_BENCH_COMPILED"  # kernels and seconds that this run compiled before it started again with its environment
 
 
 # ------------------------------------------------------------------------------------------------ environment
+def compiled() -> tuple[int, float]:
+    """The kernels that this run compiled, and the seconds that took; also those of the process it began in."""
+    count, seconds = os.environ.get(BEFORE, "0 0").split()
+    return int(count) + nt.kernels.compilations(), float(seconds) + nt.kernels.compile_seconds()
+
+
 def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
     """What a number depends on: versions, the processor, threads, the state of the kernel cache, the peers compared with."""
     return {
@@ -32,10 +40,11 @@ def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
         "cores": cores(),
         "simd_bits": simd_bits(),
         "threads": nt.get_num_threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "kernel_cache": cache_state(),
-        "kernels_compiled_at_import": nt.kernels.compilations(),
+        "kernels_compiled_at_import": compiled()[0],
         "kernels_loaded_at_import": nt.kernels.loaded(),
-        "compile_seconds_at_import": nt.kernels.compile_seconds(),
+        "compile_seconds_at_import": compiled()[1],
         "peers": {name: importlib.metadata.version(name) for name in peers},
         "not_installed": list(missing),
     }
@@ -43,7 +52,7 @@ def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
 
 def cache_state() -> str:
     """Whether the kernels that importing needs came from the disk cache."""
-    if nt.kernels.compilations():
+    if compiled()[0]:
         return "cold"
     return "warm" if nt.kernels.loaded() else "unused"
 
@@ -81,6 +90,8 @@ def print_environment(env: dict[str, Any]) -> None:
     print(f"numtape {env['numtape']}, numba {env['numba']}, numpy {env['numpy']}, python {env['python']}")
     print(f"{env['cpu']}, {env['cores']} cores, {env['simd_bits']}-bit vectors, {env['threads']} threads")
     print(f"kernel cache {cached}")
+    if env["load"] and env["load"] > env["cores"] / 2:
+        print(f"note: load average {env['load']:.1f} on {env['cores']} cores; other processes run, and times will vary")
     print(f"compared with: {peers}{absent}", flush=True)
 
 
@@ -185,7 +196,7 @@ def write_json(path: str, env: dict[str, Any], training: Any, results: Sequence[
         "digits": training.as_dict() if training else None,
         "peaks": peaks.as_dict(),
         "cases": [r.as_dict() for r in results],
-        "kernels": {"compiled": nt.kernels.compilations(), "loaded": nt.kernels.loaded(), "compile_seconds": nt.kernels.compile_seconds()},
+        "kernels": {"compiled": compiled()[0], "loaded": nt.kernels.loaded(), "compile_seconds": compiled()[1]},
         "seconds": seconds,
     }
     pathlib.Path(path).write_text(json.dumps(document, indent=1) + "\n")

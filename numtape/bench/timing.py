@@ -16,7 +16,7 @@ from typing import Any
 Thunk = Callable[[], Any]
 
 SAMPLE_SECONDS = 1.5e-3
-CASE_SECONDS = 0.25  # what one engine may take for one case, once it has MIN_ROUNDS
+CASE_SECONDS = 0.15  # what one engine may take for one case, once it has MIN_ROUNDS
 MIN_ROUNDS = 5
 
 

@@ -21,6 +21,7 @@ from numtape.tensor import Tensor, alias, check_inplace, empty, make, rebase
 
 GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
 PLANS = 4096  # plans kept per op
+_new = object.__new__
 
 
 class Plan:
@@ -271,7 +272,7 @@ def prepare(op: Op, args):
         else:
             saved.append(None if isinstance(a, Tensor) else a)
             versions.append(None)
-    node.saved, node.versions = saved, versions
+    node.saved, node.versions = saved, versions if True in op.masks[differentiated] else None
     node.spec = op.masks[differentiated][-1]  # whether the result is wanted too: `finish` adds it
     return node
 
@@ -298,25 +299,40 @@ def unpack(node):
 
 def pull(node, gradient):
     """The gradients of an elementwise call: one fused kernel each, or the rule on tensors while recording."""
-    op, saved = node.op, unpack(node)
+    op, saved = node.op, node.saved if node.versions is None else unpack(node)
     recording = mode.state.enabled
-    if len(saved) > len(op.names):
+    if recording and len(saved) > len(op.names):
         out = alias(saved[-1])
-        if recording:
-            out._node, out._requires_grad = node, True
+        out._node, out._requires_grad = node, True
         saved = [*saved[:-1], out]
     gradients = []
-    for i, (edge, recipe) in enumerate(zip(node.inputs, op.rules())):
+    i = 0
+    for edge in node.inputs:
         if edge is None:
             gradients.append(None)
-            continue
-        rule, places, same = recipe
-        if same:
-            gradients.append(gradient)
-        elif recording:
-            gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
         else:
-            gradients.append(evaluate(op.pullbacks.get(i) or pullback(op, i), [gradient if k < 0 else saved[k] for k in places]))
+            rule, places, same = op.recipes[i]
+            if same:
+                gradients.append(gradient)
+            elif recording:
+                gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
+            else:
+                rule_op = op.pullbacks.get(i) or pullback(op, i)
+                if len(places) == 2:  # g and one more: nearly always
+                    first, second = places
+                    u, v = gradient if first < 0 else saved[first], gradient if second < 0 else saved[second]
+                    if isinstance(v, Tensor):
+                        plan = rule_op.plans.get((u._spec, v._spec))
+                        if plan is not None and plan.table:
+                            t = _new(Tensor)
+                            t._storage = memory = launch_new(plan.table, u._address, v._address)
+                            t._address, t._spec = memory.address, plan.spec
+                            t._requires_grad, t._node, t._base = False, None, None
+                            gradients.append(t)
+                            i += 1
+                            continue
+                gradients.append(evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]))
+        i += 1
     return gradients
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 
+import numpy as np
+
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise, rows
 from numtape.graph import FULL, Symbol
@@ -14,6 +16,7 @@ from numtape.tensor import Tensor, make
 _new = object.__new__
 _next = tape._next
 _state = mode.state
+_OPERANDS = (Tensor, Symbol, int, float, np.number, np.bool_)
 PUBLIC = {"x": "input", "y": "other"}
 
 
@@ -57,9 +60,7 @@ def binary(op: Op):
     """The function of an op of two operands; known specs (or a tensor and a number) go straight to the launch."""
     plans, call = op.plans, elementwise.call
 
-    def function(input, other, *, out=None):
-        if out is not None:
-            return elementwise.call_out(op, (input, other), out)
+    def run(input, other):
         kind = type(other)
         number = kind is float or kind is int
         try:
@@ -76,7 +77,8 @@ def binary(op: Op):
                 return call(op, (input, other))
             memory = launch_new(plan.table, input._address, other if number else other._address)
         except (AttributeError, KeyError, OverflowError, MemoryError):
-            return call(op, (input, other))  # a new combination, or an error to be worded there
+            # a new combination, or an error to be worded there
+            return call(op, (input, other)) if isinstance(other, _OPERANDS) else NotImplemented
         t = _new(Tensor)
         t._storage = memory
         t._address, t._spec = memory.address, plan.spec
@@ -106,6 +108,13 @@ def binary(op: Op):
                     node.versions = None
         return t
 
+    def function(input, other, *, out=None):
+        result = run(input, other) if out is None else elementwise.call_out(op, (input, other), out)
+        if result is NotImplemented:
+            raise TypeError(f"{op.name}(): argument 'other' must be Tensor or Number, not {type(other).__name__}")
+        return result
+
+    op.operator = run
     return function
 
 
@@ -242,11 +251,7 @@ def reducing(op: Op):
                     if plan.second is not None:
                         t = plan.second(t)
                     if recorded:
-                        edge = tape.edge_of(input)
-                        if edge is not None and t._spec.dtype.is_floating_point:
-                            t._node = node = tape.Node(op.name, (edge,), rows.pull)
-                            node.op, node.saved, node.spec = op, _NOTHING, (dims, input._spec)
-                            t._requires_grad = True
+                        rows.note_linear(op, input, t, dims)
                     return t
         if isinstance(input, Symbol):
             from numtape import graph
@@ -271,9 +276,6 @@ def reducing(op: Op):
         return result if out is None else into(op.name, result, out)
 
     return function
-
-
-_NOTHING = (None,)
 
 
 def into(name: str, result: Tensor, out: Tensor) -> Tensor:

@@ -18,12 +18,13 @@ def recorded(out: Tensor, name: str, inputs: tuple, pull, save: tuple = ()) -> T
     Tensors that `pull` needs are given as `save` and had back by `node.unpack()`; they must not be held by the closure.
     """
     if mode.state.enabled:
-        for t in inputs:
-            if tape.needs_grad(t):
-                node = tape.Node(name, tuple(tape.edge_of(t) for t in inputs), pull, out._spec)
+        edges = [tape.edge_of(t) if t._base is not None else (t._node or t) if t._requires_grad else None for t in inputs]
+        for edge in edges:
+            if edge is not None:
+                out._node = node = tape.Node(name, edges, pull, out._spec)
                 if save:
                     node.save(*save)
-                out._node, out._requires_grad = node, True
+                out._requires_grad = True
                 break
     return out
 

@@ -35,50 +35,101 @@ class Plan:
 # ------------------------------------------------------------------------------------------------ calls
 def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """Run a row op over `dims` (ascending, from the front) of its first argument; others are tensors, numbers or static."""
-    recorded = op.vjp is not None and mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args)
+    recorded = False
+    if op.vjp is not None and mode.state.enabled:
+        for a in args:
+            if isinstance(a, Tensor) and (a._requires_grad or a._base is not None and tape.needs_grad(a)):
+                recorded = True
     if not recorded:
         return run(op, args, dims, keepdim, _extents(op, args))
     args = _match(op, args)
+    if op.traits.get("linear"):
+        return note_linear(op, args[0], run(op, args, dims, keepdim, _extents(op, args)), dims, len(args))
     node = elementwise.prepare(op, args)
     out = run(op, args, dims, True, _extents(op, args))
-    node.pull = pull
-    if node is None:
-        return out if keepdim or not op.traits["reduces"] else _squeezed(out, dims)
-    elementwise.finish(node, out)
-    node.spec = (dims, args[0]._spec)
-    if not out._spec.dtype.is_floating_point:
-        return out if keepdim else _squeezed(out, dims)
+    if node is not None:
+        node.pull = pull
+        elementwise.finish(node, out)
+        node.spec = (dims, args[0]._spec)
     if op.traits["reduces"] and not keepdim:
         out = _squeezed(out, dims)
-    out._node, out._requires_grad = node, True
+    if node is not None and out._spec.dtype.is_floating_point:
+        out._node, out._requires_grad = node, True
     return out
 
 
+def note_linear(op: Op, x: Tensor, out: Tensor, dims, count=1) -> Tensor:
+    """Record a reduction whose derivative needs nothing but the shape."""
+    edge = tape.edge_of(x)
+    if edge is not None and out._spec.dtype.is_floating_point:
+        out._node = node = tape.Node(op.name, (edge,) if count == 1 else (edge, *[None] * (count - 1)), pull_linear)
+        node.op, node.spec = op, (dims, x._spec)
+        out._requires_grad = True
+    return out
+
+
+def pull_linear(node, gradient):
+    """The gradient of a sum or mean: the rule itself, which is a view."""
+    dims, spec = node.spec
+    found = node.op.vjp[0](gradient, dims, spec.shape)
+    return (found,) if len(node.inputs) == 1 else (found, *[None] * (len(node.inputs) - 1))
+
+
 def _extents(op, args):
-    per_row = op.traits.get("per_row")
-    return tuple(ROW if name in per_row else FULL for name in op.names) if per_row else (FULL,) * len(args)
+    found = op.traits.get("extents")
+    if found is None:
+        per_row = op.traits.get("per_row", ())
+        found = op.traits["extents"] = tuple(ROW if name in per_row else FULL for name in op.names)
+    return found
 
 
 def _match(op, args):
-    kind = op.traits["computes"](args[0]._spec.dtype) if "computes" in op.traits else args[0]._spec.dtype
-    shape = args[0]._spec.shape
-    return tuple(
-        (a if a._spec.dtype is kind or not kind.is_floating_point else a.to(kind)).expand(shape) if isinstance(a, Tensor) and a._requires_grad else a
-        for a in args
-    )
+    kind, shape = args[0]._spec.dtype, args[0]._spec.shape
+    for a in args:
+        if isinstance(a, Tensor) and a._requires_grad and (a._spec.dtype is not kind or a._spec.shape != shape):
+            break
+    else:
+        return args
+    return tuple(a.to(kind).expand(shape) if isinstance(a, Tensor) and a._requires_grad else a for a in args)
 
 
 def _squeezed(out: Tensor, dims) -> Tensor:
-    shape = tuple(n for d, n in enumerate(out._spec.shape) if d not in dims)
-    return make(out._storage, spec_of(out._spec.dtype, out._spec.device, shape))
+    key = (out._spec, dims)
+    spec = _squeezed_specs.get(key)
+    if spec is None:
+        shape = tuple(n for d, n in enumerate(out._spec.shape) if d not in dims)
+        spec = _squeezed_specs[key] = spec_of(out._spec.dtype, out._spec.device, shape)
+    return make(out._storage, spec)
+
+
+_squeezed_specs: dict = {}
+_kept_specs: dict = {}
+
+
+def with_dims(g: Tensor, dims, shape) -> Tensor:
+    """The gradient of a reduction with the reduced dims put back, of size 1."""
+    if mode.state.enabled:
+        return g.reshape(tuple(1 if d in dims else n for d, n in enumerate(shape)))
+    key = (g._spec, dims)
+    spec = _kept_specs.get(key)
+    if spec is None:
+        s = g._spec
+        sizes, strides = iter(s.shape), iter(s.strides)
+        if s.ndim == len(shape):
+            spec = s
+        else:
+            full = [(1, 0) if d in dims else (next(sizes), next(strides)) for d in range(len(shape))]
+            spec = spec_of(s.dtype, s.device, tuple(n for n, _ in full), tuple(n for _, n in full))
+        _kept_specs[key] = spec
+    return alias(g, spec)
 
 
 def pull(node, gradient):
     """The gradients of a row op: one kernel each, or the rule on tensors while recording."""
     op, saved = node.op, elementwise.unpack(node)
     dims, spec = node.spec
-    if op.traits["reduces"] and not op.traits.get("linear"):
-        gradient = gradient.reshape(tuple(1 if d in dims else n for d, n in enumerate(spec.shape)))
+    if op.traits["reduces"]:
+        gradient = with_dims(gradient, dims, spec.shape)
     values = dict(zip(op.names, saved)) | {"g": gradient, "dim": dims, "shape": spec.shape}
     recording = mode.state.enabled
     if len(saved) > len(op.names):

@@ -36,7 +36,7 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         pass  # `__new__` has made it; Tensor's own __init__ must not run again
 
-    def __repr__(self, **options: Any) -> str:
+    def __repr__(self, **options: Any) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__(**options)
 
     def __deepcopy__(self, memo: dict) -> Parameter:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from numtape.ops.define import elementwise, formula
 from numtape.op import arithmetic, floating, numeric
+from numtape.ops.define import elementwise, formula
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from numtape import dtypes, layout
+from numtape.autograd import mode
 from numtape.autograd.tape import needs_grad
 from numtape.dispatch import elementwise
 from numtape.dispatch.functions import into
@@ -79,7 +80,9 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
 
 def _kept(a: Tensor, b: Tensor) -> tuple:
     """Each operand, if the derivative of the other needs it."""
-    return (a if needs_grad(b) else None, b if needs_grad(a) else None)
+    if not mode.state.enabled:
+        return (None, None)
+    return (a if b._requires_grad or needs_grad(b) else None, b if a._requires_grad or needs_grad(a) else None)
 
 
 def _check(name: str, *tensors):
@@ -221,11 +224,11 @@ def linear(input, weight, bias=None):
             result = matmul(x, weight.transpose(-2, -1) if weight._spec.ndim > 1 else weight)
             return result if bias is None else result + bias
         return linear(x.reshape(-1, shape[-1]), weight, bias).reshape(*shape[:-1], weight._spec.shape[0])
+    if (x._spec.dtype is not weight._spec.dtype) or shape[1] != weight._spec.shape[1]:
+        _check("linear", x, weight)
+        _inner("linear", x, weight.t(), shape[1], weight._spec.shape[1])
     if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype):
-        result = matmul(x, weight.transpose(0, 1))
-        return result + bias
-    _check("linear", x, weight)
-    _inner("linear", x, weight, shape[1], weight._spec.shape[1])
+        return matmul(x, weight.transpose(0, 1)) + bias
     result = _product(x, _transposed(weight))
     if bias is not None:
         args = (result, bias)

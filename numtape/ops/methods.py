@@ -26,23 +26,6 @@ INPLACE = {
 }  # fmt: skip
 
 
-def _operator(op: Op):
-    """A binary operator: NotImplemented for what is neither a tensor nor a number, so that Python asks the other side."""
-    call, function = elementwise.call, op.public
-
-    def method(self, other):
-        try:
-            return function(self, other)
-        except TypeError:
-            if isinstance(other, (Tensor, Symbol, int, float)):
-                raise
-            return NotImplemented
-
-    assert call
-    method.__name__ = op.name
-    return method
-
-
 # ------------------------------------------------------------------------------------------------ functions of several ops
 def pow(input, exponent, *, out=None):
     """input to the power exponent; either may be a number. Small whole exponents are products."""
@@ -347,7 +330,7 @@ def install() -> dict:
             setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self), name, method.__doc__))
     for kind in (Tensor, Symbol):
         for name, op_name in OPERATORS.items():
-            setattr(kind, name, _operator(TABLE[op_name]))
+            setattr(kind, name, TABLE[op_name].operator)
         for name, op_name in REFLECTED.items():
             setattr(kind, name, functions.reflected(TABLE[op_name]))
         kind.__pow__ = pow

@@ -9,6 +9,7 @@ from numtape.dispatch import rows
 from numtape.dispatch.functions import into
 from numtape.graph import Symbol
 from numtape.op import accumulating
+from numtape.ops import view
 from numtape.ops.define import composite, named, reduction, row
 from numtape.tensor import Tensor
 
@@ -27,9 +28,7 @@ def spread(g, dim, shape):
     """The gradient of a sum over `dim`: g for every element of `shape`."""
     if isinstance(g, Symbol):
         return g
-    from numtape.ops.view import repeated
-
-    return repeated(g, dim, shape)
+    return view.repeated(g, dim, shape)
 
 
 def count(x, dim):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import prod
 
 from numtape import layout
+from numtape.autograd import mode
 from numtape.dispatch import elementwise
 from numtape.dispatch.record import recorded, view_of
 from numtape.graph import Symbol
 from numtape.op import Op
 from numtape.ops.define import composite, derived
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, empty
+from numtape.tensor import Tensor, alias, empty
 
 
 def tensor_of(name: str, x) -> Tensor:
@@ -113,7 +114,7 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
 def copy_(self, source, non_blocking=False):
     """Write the elements of `source` (broadcast, converted) into this tensor."""
     from numtape import creation_of
-    from numtape.autograd import mode, tape
+    from numtape.autograd import tape
     from numtape.tensor import check_inplace, rebase
 
     check_inplace(self, "copy_")
@@ -191,6 +192,8 @@ def repeated(g: Tensor, dims, shape) -> Tensor:
         else:
             full = [0 if d in dims else next(strides) for d in range(len(shape))]
         spec = _remember(key, _like(g, shape, full))
+    if not mode.state.enabled:
+        return alias(g, spec)
     kept = s.ndim == len(shape)
     return view_of(g, spec, 0, "expand", lambda n, gg: (gg.sum(dims, kept),))
 
@@ -399,7 +402,6 @@ def part(x: Tensor, shape, strides, offset: int, name: str) -> Tensor:
 def as_strided_pull(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
     """Zeros of `whole` with g added where a view of it, `spec` at `offset` elements, lies."""
     from numtape.ops.reduce import sum
-    from numtape.tensor import alias
     from numtape.tensor import view as view_tensor
 
     repeated = [d for d, (n, s) in enumerate(zip(spec.shape, spec.strides)) if s == 0 and n > 1]
@@ -413,7 +415,6 @@ def as_strided_pull(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
         raise RuntimeError("the derivative of an in-place change of a view of memory with gaps is not supported yet; clone() the tensor first")
     zeros = empty(whole, "zeros")
     zeros.fill_(0)
-    assert alias is not None
     view_tensor(zeros, spec, offset).copy_(g)
     return zeros
 

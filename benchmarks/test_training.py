@@ -1,0 +1,11 @@
+"""Whole training steps of small perceptrons."""
+
+import pytest
+
+SUITES = ("training",)
+
+pytestmark = pytest.mark.benchmark(min_rounds=5, max_time=0.1, disable_gc=True)
+
+
+def test_training_step(run):
+    run()
