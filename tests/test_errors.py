@@ -82,7 +82,7 @@ def test_error(torch, name):
         assert re.search(word, str(mine)), f"{word!r} is not in {mine}"
 
 
-@pytest.mark.parametrize("call", [lambda: nt.zeros(2**45), lambda: nt.empty(2**20, 2**25), lambda: nt.ones(3, 1).expand(3, 2**45) + 1, lambda: nt.empty(2**62), lambda: nt.arange(2**46)])
+@pytest.mark.parametrize("call", [lambda: nt.zeros(2**45), lambda: nt.empty(2**20, 2**25), lambda: nt.ones(3, 1).expand(3, 2**45) + 1, lambda: nt.empty(2**62), lambda: nt.arange(2**46)], ids=["zeros", "empty", "add", "bytes", "arange"])
 def test_more_than_there_is_memory(call):
     with pytest.raises((MemoryError, RuntimeError), match=r"\w+: .*(allocate|larger than any memory)"):
         call()

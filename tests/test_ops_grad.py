@@ -10,7 +10,7 @@ from numtape.op import TABLE
 
 SKIPPED = set(RANDOM) | set(CREATION)
 # PyTorch has no derivative for these; numtape's is zero, as for floor.
-NOT_IN_PYTORCH = {"floor_divide"}
+NOT_IN_PYTORCH = {"floor_divide", "zero", "truncate_divide"}
 
 
 def differentiable(name) -> bool:

@@ -37,6 +37,14 @@ def kernel(args, start, stop):
             last = min(row + 64, rows)
             for j in range(count):
                 part[j] = {part_identity}
+            while row + 4 <= last:  # four rows at a time: the accumulators are read and written once for them
+                at = a0 + row * row_step
+                in0, in1 = in_{memory}(p[1] + {size} * at), in_{memory}(p[1] + {size} * (at + row_step))
+                in2, in3 = in_{memory}(p[1] + {size} * (at + 2 * row_step)), in_{memory}(p[1] + {size} * (at + 3 * row_step))
+                for j in range(count):
+{four_lines}
+                    part[j] = {combine_four}
+                row += 4
             while row < last:
                 in0 = in_{memory}(p[1] + {size} * (a0 + row * row_step))
                 for j in range(count):
@@ -66,6 +74,10 @@ def text(name, signature, imports, out, operand, scalars, reduction, result_line
     test = " != 0" if operand == "b8" else ""
     finish = [f"{reduction.variable} = {value('total[j]', accumulator)}", *result_lines, f"out[j * out_step] = {store(result, out)}"]
     part = value("part[j]", reduction.part)
+    four = []
+    for k in range(4):
+        four += [f"x0 = in{k}[j]{test}", *reduction.lines, f"w{k} = {reduction.value}"]
+    of_four = reduction.combine(reduction.combine("w0", "w1"), reduction.combine("w2", "w3"))
     return TEXT.format(
         name=name,
         signature=signature,
@@ -82,6 +94,8 @@ def text(name, signature, imports, out, operand, scalars, reduction, result_line
         out_memory=out_memory,
         out_size=SIZES[out_memory],
         lines="\n".join(f"                    {line}" for line in [f"x0 = in0[j]{test}", *reduction.lines]),
+        four_lines="\n".join(f"                    {line}" for line in four),
+        combine_four=store(reduction.combine(part, of_four), reduction.part),
         combine_part=store(reduction.combine(part, reduction.value), reduction.part),
         combine_total=store(reduction.combine(value("total[j]", accumulator), f"{accumulator}({part})"), accumulator),
         finish="\n".join(f"            {line}" for line in finish),
