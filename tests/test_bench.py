@@ -183,7 +183,7 @@ def test_progress_draws_a_bar_on_a_terminal_only(capsys):
 
     for live in (False, True):
         stream = Stream(live)
-        with Progress("work", 1, stream) as progress:
+        with Progress("work", 1, stream=stream) as progress:
             progress.advance("a step")
             progress.say("a line")
         assert ("work [############################] 1/1" in stream.text) is live

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numtape as nt
 from numtape.bench import digits, report
@@ -87,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     training = None
     if trains:
-        print("\ndigits: 64-64-10 perceptron, Adam")
+        waiting = "; the kernel cache is cold: the first step compiles" if env["kernel_cache"] == "cold" else ""
+        print(f"\ndigits: 64-64-10 perceptron, Adam{waiting}", flush=True)
         training = digits.train()
         print(
             f"digits: test accuracy {100 * training.accuracy:.1f} % after {training.epochs} epochs in {training.seconds:.1f} s, "
@@ -109,11 +111,12 @@ def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *,
     print()
     table = report.Table([c.name for c in cases], peers)
     results = []
-    with report.Progress("cases", len(cases)) as progress:
-        for case in cases:
+    names = [*[c.name for c in cases], ""]
+    with report.Progress("cases", len(cases), names[0]) as progress:
+        for case, following in zip(cases, names[1:]):
             results.append(run_case(case, engines, peaks, quick=quick))
             progress.say(table.row(results[-1]))
-            progress.advance(case.name)
+            progress.advance(following)
     report.print_footer(results, peaks, peers)
     return results
 
@@ -191,11 +194,12 @@ def peers_of(text: str | None) -> tuple[list[str], list[str]]:
 def start_engines(peers: Sequence[str]) -> list[Engine]:
     """numtape and its peers, imported, all with as many threads as numtape has."""
     engines = []
-    with report.Progress("importing", len(peers) + 1) as progress:
-        for name in ("numtape", *peers):
+    names = ["numtape", *peers, ""]
+    with report.Progress("importing", len(names) - 1, names[0]) as progress:
+        for name, following in pairwise(names):
             engines.append(ENGINES[name]())
             engines[-1].set_threads(nt.get_num_threads())
-            progress.advance(name)
+            progress.advance(following)
     return engines
 
 

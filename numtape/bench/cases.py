@@ -29,7 +29,7 @@ DEFAULT_REDUCTIONS = ("sum.all", "sum.dim0", "sum.dim1", "softmax.dim1")
 NUMBERS = {"alpha": 2.0, "value": 0.5, "weight": 0.25, "low": -0.5, "high": 0.5}  # parameters that are given a number
 TRUTHS = ("condition", "mask")  # parameters that are given bools
 ROWS = ("mean", "var", "std", "logsumexp", "softmax", "log_softmax", "argmax", "argmin", "cumsum")
-NO_BACKING = {"sqrt": "positive", "rsqrt": "positive"}  # domains that their records do not state
+DOMAINS = {"sqrt": "positive", "rsqrt": "positive"}  # domains that their records do not state
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def operands(op: Op, size: int) -> list[Any]:
             found.append(NUMBERS[name])
         else:
             kind = np.bool_ if name in TRUTHS else dtype
-            found.append(values(f"{op.name} {name}", (size,), op.domain or NO_BACKING.get(op.name), kind))
+            found.append(values(f"{op.name} {name}", (size,), op.domain or DOMAINS.get(op.name), kind))
     return found
 
 

@@ -82,7 +82,7 @@ def train(*, epochs: int = EPOCHS) -> Training:
 
     losses, accuracy = [], 0.0
     steps = len(loader)
-    with Progress("digits", epochs * steps) as progress:
+    with Progress("digits", epochs * steps, "the first step compiles what the cache lacks") as progress:
         for epoch in range(epochs):
             if epoch == epochs // 2:
                 for group in optimizer.param_groups:

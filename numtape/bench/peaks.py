@@ -56,6 +56,12 @@ class Peaks:
             self.product = self._best(lambda e: _product(e, pair), 2.0 * SIDE**3, f"{SIDE}x{SIDE} matmul")
         return self.product
 
+    def raise_product(self, rate: float, source: str) -> Peak:
+        """The peak of products, after a case of this run has shown a rate."""
+        if rate > self.flops().rate:
+            self.product = Peak(rate, source)
+        return self.flops()
+
     def _best(self, bind: Callable[[Engine], Callable[[], Any] | None], amount: float, what: str) -> Peak:
         start = time.perf_counter()
         best = Peak(0.0, what)

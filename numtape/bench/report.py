@@ -101,33 +101,38 @@ class Progress:
 
     WIDTH = 28
 
-    def __init__(self, title: str, total: int, stream: TextIO | None = None):
-        self.title, self.total, self.done, self.note = title, max(total, 1), 0, ""
+    def __init__(self, title: str, total: int, note: str = "", stream: TextIO | None = None):
+        self.title, self.total, self.done, self.note = title, max(total, 1), 0, note
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
         self.start = self.drawn = time.perf_counter()
 
     def __enter__(self) -> Progress:
+        self._draw()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._wipe()
 
     def advance(self, note: str = "") -> None:
-        """One step is done."""
-        self.done, self.note = self.done + 1, note or self.note
-        now = time.perf_counter()
-        if self.live and (now - self.drawn > 0.05 or self.done == self.total):
-            self.drawn = now
+        """One step is done; `note` says what comes next."""
+        self.done, self.note = self.done + 1, note
+        if time.perf_counter() - self.drawn > 0.05 or self.done == self.total:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self.live:
+            self.drawn = time.perf_counter()
             full = self.WIDTH * self.done // self.total
             bar = "#" * full + "." * (self.WIDTH - full)
-            line = f"{self.title} [{bar}] {self.done}/{self.total} {now - self.start:.1f} s {self.note}"
+            line = f"{self.title} [{bar}] {self.done}/{self.total} {self.drawn - self.start:.1f} s {self.note}"
             print(f"\r\x1b[K{line}", end="", file=self.stream, flush=True)
 
     def say(self, line: str) -> None:
         """A line of its own, on standard output."""
         self._wipe()
         print(line, flush=True)
+        self._draw()
 
     def _wipe(self) -> None:
         if self.live:

@@ -103,7 +103,9 @@ def run_case(case: Case, engines: Sequence[Engine], peaks: Peaks, *, quick: bool
             except Exception as problem:
                 result.problems.append(f"while timing: {type(problem).__name__}: {_first_line(problem)}")
         if case.flops:
-            result.peak = peaks.flops()
+            rates = {name: result.rate(name) or 0.0 for name in result.timings}
+            fastest = max(rates, key=rates.__getitem__, default=None)
+            result.peak = peaks.raise_product(rates[fastest], f"{case.label} by {fastest}") if fastest else peaks.flops()
         elif case.nbytes:
             result.peak = peaks.copy(case.nbytes)
     return result
