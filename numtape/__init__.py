@@ -58,7 +58,6 @@ from numtape.kernels.cpu import driver
 from numtape import ops  # isort: skip  (needs the names above)
 
 globals().update(ops.PUBLIC)
-creation_of = ops.creation.as_tensor
 
 
 def is_tensor(obj) -> bool_:

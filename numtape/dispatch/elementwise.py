@@ -181,9 +181,8 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
         result = graph.convert(result, symbols[0].dtype)
     if target is None:
         position = next((i for i, s in enumerate(symbols) if s is result), None)
-        if position is not None and isinstance(args[position], Tensor):
-            if args[position]._spec.shape == shape:
-                return Plan(None, args[position]._spec, True, position)
+        if position is not None and isinstance(args[position], Tensor) and args[position]._spec.shape == shape:
+            return Plan(None, args[position]._spec, True, position)
         spec = spec_of(result.dtype, specs[0].device, shape, layout.output_strides(shape, [(s.shape, s.strides) for s in specs]))
     else:
         spec = target

@@ -12,11 +12,12 @@ from math import prod
 from numtape import dtypes, graph, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise
-from numtape.graph import FULL, ROW, Symbol
+from numtape.dispatch.program import FIRST, LAST, Program
+from numtape.graph import FULL, ROW
 from numtape.kernels import library
 from numtape.kernels.cpu import columns, rows
 from numtape.kernels.cpu.driver import Table, launch_new
-from numtape.kernels.cpu.elementwise import store_line, stride_class
+from numtape.kernels.cpu.elementwise import stride_class
 from numtape.op import Op
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, empty, make
@@ -163,7 +164,7 @@ def _pullback(op: Op, i: int) -> Op:
 
 def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
     """Run without recording. `shape` is that of the full operands, if none of them is the first argument."""
-    key, operands, _, traced = elementwise.scan(op, args)
+    key, operands, _, _ = elementwise.scan(op, args)
     key = (*key, dims, keepdim, extents)
     plan = op.plans.get(key)
     if plan is None:
@@ -264,10 +265,10 @@ def _two_phase_plan(op, program, spec, operand, length, inner_steps):
     pieces = -(-length // PIECE)
     partial = program.reductions[0].partial
     partials = spec_of(partial, spec.device, (pieces,))
-    text = program.text(op.name, partial.code, [(operand.dtype.code, stride_class(inner_steps[1]))], None, phase=1)
+    text = program.text(op.name, partial.code, [(operand.dtype.code, stride_class(inner_steps[1]))], None, phase=FIRST)
     words = rows.constants(PIECE, length, length, (pieces,), inner_steps, [(1,), (PIECE * inner_steps[1],)])
     first = Table(library.kernel(op.name, text), pieces, 1, 2, words, nbytes=partials.nbytes)
-    text = program.text(op.name, spec.dtype.code, [(partial.code, "c")], None, phase=2)
+    text = program.text(op.name, spec.dtype.code, [(partial.code, "c")], None, phase=LAST)
     words = rows.constants(pieces, 0, length, (), (1, 1), [(), ()])
     last = Table(library.kernel(op.name, text), 1, 0, 2, words, nbytes=spec.nbytes)
     return Plan(first, partials, lambda parts, table=last: make(launch_new(table.address, parts._address), spec))
@@ -281,175 +282,3 @@ def _column_plan(op, program, spec, operand, length, row_step, outer, outer_step
     grain = max(1, elementwise.GRAIN // (length * min(count, columns.WIDTH)))
     arguments = 2 + len(program.numbers)
     return Plan(Table(library.kernel(op.name, text), units, grain, arguments, words, nbytes=spec.nbytes), spec)
-
-
-class Program:
-    """A traced row op, ordered into stages."""
-
-    def __init__(self, root: Symbol, tensors, numbers):
-        self.root, self.tensors, self.numbers = root, tensors, numbers
-        nodes = _order(root)
-        found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
-        reductions = set(found)
-        level: dict[Symbol, int] = {}
-        for n in nodes:
-            level[n] = max((level[c] for c in graph.children(n)), default=0) + (n in reductions)
-        self.stages = [[n for n in found if level[n] == k] for k in range(1, 1 + max(level.values()))] if found else []
-        self.reductions = [_Accumulator(n) for n in found]
-        self.nodes = nodes
-        self.single = len(found) == 1 and root.extent == ROW
-
-    def _printer(self, names=None):
-        printer = graph.Lowering(names)
-        for k, s in enumerate(self.numbers):
-            printer.slots[s] = (f"s{k}", dtypes.float64 if s.dtype.is_floating_point else dtypes.int64)
-        for n in self.nodes:
-            if n.op == "count":
-                printer.slots[n] = ("n", dtypes.float64)
-            elif n.op == "position":
-                printer.slots[n] = ("i64(i)", dtypes.int64)
-        return printer
-
-    def _codes(self):
-        return ["f64" if s.dtype.is_floating_point else "i64" for s in self.numbers]
-
-    def text(self, name, out, inputs, out_class, phase=0):
-        """The row kernel's text. Phase 1 stops at the reduction's own result, phase 2 starts from such results."""
-        row = self._printer({s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == ROW})
-        loads_of = {k: _load(k, code, kind) for k, (code, kind) in enumerate(inputs) if kind != "b"}
-        body: list[str] = []
-        broadcast = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL and inputs[k if phase != 2 else 0][1] == "b"}
-        full = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL} | broadcast
-        spilled: dict[Symbol, str] = {}
-        serial = 0
-        for index, stage in enumerate(self.stages):
-            accumulators = []
-            lines_before: list[str] = []
-            roots = [n.inputs[0] for n in stage]
-            if phase != 2:
-                lines_before += row.lower(_frontier(roots))
-            loop = graph.Lowering(row.names | full, f"e{index}_", row.slots, row.calls)
-            spill: list[str] = []
-            if phase == 0 and index == len(self.stages) - 1 and self.root.extent == FULL and out_class == "c":
-                loop.lower(roots)
-                kept = self._worth_keeping(loop.names, out)
-                loop = graph.Lowering(row.names | full, f"e{index}_", row.slots, row.calls)
-                if kept is not None:
-                    spilled[kept] = "out[i]"
-            for n in stage:
-                a = _Accumulator(n)
-                if phase == 2:
-                    lines, value = [], "x0"
-                else:
-                    lines = loop.lower([n.inputs[0]])
-                    value = loop.cast(n.inputs[0], a.kind)
-                accumulators.append(a.reduction(f"r{serial}", lines, value, row.calls, pairwise=phase != 2))
-                serial += 1
-            if spilled:
-                spill = [f"out[i] = {loop.names[k]}" for k in spilled]
-            used = [loads_of[k] for k in loads_of if self.tensors[k].extent == FULL] if phase != 2 else list(loads_of.values())
-            body += lines_before + rows.stage(used, accumulators, spill)
-            for n, a in zip(stage, accumulators):
-                row.names[n] = f"t_{a.variable}"
-                code = (_Accumulator(n).partial if phase == 1 else n.dtype).code
-                body.append(f"t_{a.variable} = {code}({a.variable})")
-        if phase == 1:
-            body.append(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
-        elif self.root.extent == ROW:
-            body += row.lower([self.root])
-            body.append(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
-        else:
-            body += row.lower(_frontier([self.root], stop=spilled))
-            loop = graph.Lowering(row.names | full | spilled, "f", row.slots, row.calls)
-            lines = loop.lower([self.root])
-            body += ["for i in range(length):"]
-            text = "\n".join(lines)
-            needed = [loads_of[k] for k in loads_of if self.tensors[k].extent == FULL]
-            body += [f"    {line}" for line in [*needed, *lines, store_line((out, out_class), loop.cast(self.root, self.root.dtype))]]
-            del text
-        signature = f"{', '.join(s.dtype.name for s in self.tensors)} -> {out}"
-        return rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
-
-    def column_text(self, name, out, operand):
-        row = self._printer()
-        node = self.stages[0][0]
-        loop = graph.Lowering(row.names | {self.tensors[0]: "x0"}, "e", row.slots, row.calls)
-        lines = row.lower(_frontier([node.inputs[0]])) + loop.lower([node.inputs[0]])
-        a = _Accumulator(node)
-        reduction = a.reduction("r0", lines, loop.cast(node.inputs[0], a.kind), row.calls)
-        row.names[node] = "t_r0"
-        result = [f"t_r0 = {node.dtype.code}(r0)", *row.lower([self.root])]
-        signature = f"{self.tensors[0].dtype.name} -> {out}"
-        body = (out, operand, self._codes(), reduction, result, row.cast(self.root, self.root.dtype))
-        return columns.text(name, signature, row.imports(), *body)
-
-    def _worth_keeping(self, computed, out) -> Symbol | None:
-        """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
-        for n in reversed(_order(self.root, stop=frozenset())):
-            costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
-            if n in computed and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
-                return n
-        return None
-
-
-def _load(k, code, kind):
-    test = " != 0" if code == "b8" else ""
-    return f"x{k} = in{k}[i * step{k}]{test}" if kind == "s" else f"x{k} = in{k}[i]{test}"
-
-
-def _stored(text, code):
-    return f"u8({text})" if code == "b8" else text
-
-
-def _order(root, stop=frozenset()):
-    done, result, stack = set(), [], [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            result.append(node)
-        elif node not in done:
-            done.add(node)
-            stack.append((node, True))
-            stack.extend((c, False) for c in reversed(graph.children(node)) if c not in stop)
-    return result
-
-
-def _frontier(roots, stop=frozenset()):
-    """The per-row values that per-element ones need."""
-    found, stack, seen = [], list(roots), set()
-    while stack:
-        node = stack.pop()
-        if node in seen or node in stop:
-            continue
-        seen.add(node)
-        if node.extent == ROW:
-            if node.op != "constant":
-                found.append(node)
-        else:
-            stack.extend(graph.children(node))
-    return found
-
-
-class _Accumulator:
-    """How a reduction's value is gathered: the dtype of elements, of blocks, and of the sum over blocks."""
-
-    def __init__(self, node: Symbol):
-        self.op, self.kind = node.op, node.operand_dtypes[0]
-        self.wide = node.op.traits.get("wide", False) and self.kind is dtypes.float32
-        self.partial = dtypes.float64 if self.wide else self.kind
-
-    def reduction(self, variable, lines, value, calls, pairwise=True):
-        combine, kind = self.op.traits["combine"], self.kind
-        library_function = self.op.traits.get("library")
-        suffix = {True: "", False: ""}[True]
-        part = self.partial if not pairwise else kind
-        if library_function:
-            suffix = f"_{part.code}" if part.is_floating_point else "_int"
-            calls.add(f"{library_function}{suffix}")
-            function = f"{library_function}{suffix}"
-            text = lambda a, b: f"{function}({a}, {b})"
-        else:
-            text = lambda a, b: combine.format(a=a, b=b, t=kind.code)
-        identity = self.op.traits["identity"](part)
-        total = self.partial.code if self.op.traits.get("wide") and part.is_floating_point and pairwise else None
-        return rows.Reduction(variable, lines, value, text, identity, part.code, total)

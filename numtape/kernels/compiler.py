@@ -36,6 +36,9 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
         if not definition.is_declaration and definition.name != symbol:
             definition.linkage = "internal"  # so that what was inlined everywhere disappears
     library._optimize_final_module()
+    for definition in module.functions:  # the linker ends the process at a symbol that it does not find
+        if definition.is_declaration and not definition.name.startswith("llvm.") and llvm.address_of_symbol(definition.name) is None:
+            raise RuntimeError(f"{symbol}: the compiled kernel calls {definition.name!r}, which is nowhere defined")
     return library._codegen._tm.emit_object(module)
 
 

@@ -8,7 +8,6 @@ from math import prod
 import numpy as np
 
 from numtape import dtypes, layout
-from numtape.autograd import mode, tape
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import library
@@ -16,10 +15,12 @@ from numtape.kernels.cpu import gather as templates
 from numtape.kernels.cpu import lines
 from numtape.kernels.cpu.driver import Table, launch
 from numtape.kernels.cpu.elementwise import SIZES
+from numtape.ops.copy import contiguous, tensor_of, write_into
 from numtape.ops.define import composite
+from numtape.ops.part import narrow, part, select
 from numtape.ops.scan import run_lines
 from numtape.ops.select import where
-from numtape.ops.view import _write, contiguous, expanded, narrow, part, select, tensor_of, unsqueeze
+from numtape.ops.view import expanded, unsqueeze
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, empty
 
@@ -286,7 +287,7 @@ def cat(tensors, dim=0, *, out=None, axis=None):
         if t._spec.numel:
             s = result._spec
             target = spec_of(kind, s.device, t._spec.shape, s.strides)
-            _write(t, alias(result, target, position * s.strides[d]), "cat")
+            write_into(t, alias(result, target, position * s.strides[d]), "cat")
         position += n
     result._storage.version = 0
     kinds = [t._spec.dtype for t in parts]
@@ -304,5 +305,3 @@ def stack(tensors, dim=0, *, out=None):
     d = layout.dim_of("stack", dim, parts[0]._spec.ndim + 1)
     return cat([unsqueeze(t, d) for t in parts], d, out=out)
 
-
-assert mode and tape

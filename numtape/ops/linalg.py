@@ -14,8 +14,10 @@ from numtape.kernels import library
 from numtape.kernels.cpu import matmul_plan
 from numtape.kernels.cpu.driver import Table, launch, launch_new
 from numtape.op import TABLE
+from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite
-from numtape.ops.view import contiguous, expanded, sum_to, tensor_of
+from numtape.ops.part import part
+from numtape.ops.view import expanded
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, make
 
@@ -329,8 +331,6 @@ def _diagonals(x, lab):
         c = next(c for c in lab if lab.count(c) > 1)
         i = lab.index(c)
         j = lab.index(c, i + 1)
-        from numtape.ops.view import part
-
         s = x._spec
         keep = [d for d in range(s.ndim) if d != j]
         strides = [s.strides[d] + (s.strides[j] if d == i else 0) for d in keep]
@@ -361,5 +361,3 @@ def _contract(x, a, y, b, later):
     result = x * y if k == 1 else matmul(x, y)
     return result.reshape(*shape, *(size[c] for c in rows), *(size[c] for c in columns)), batch + rows + columns
 
-
-assert contiguous and sum_to

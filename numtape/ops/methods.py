@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from numtape import dtypes
-from numtape.autograd import mode
 from numtape.dispatch import elementwise, functions
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, creation, index, linalg, random, scan, view
+from numtape.ops import arithmetic, compare, copy, creation, index, linalg, part, random, view
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -284,13 +283,13 @@ ALIASES = {
     "greater": "gt", "less": "lt",
 }  # fmt: skip
 _METHOD_ONLY = {
-    "view": view.view, "view_as": view.view_as, "reshape_as": view.reshape_as, "contiguous": view.contiguous, "to": view.to,
-    "expand": view.expand, "expand_as": view.expand_as, "fill_": creation.fill_, "zero_": creation.zero_, "copy_": view.copy_,
+    "view": view.view, "view_as": view.view_as, "reshape_as": view.reshape_as, "contiguous": copy.contiguous, "to": copy.to,
+    "expand": view.expand, "expand_as": view.expand_as, "fill_": creation.fill_, "zero_": creation.zero_, "copy_": copy.copy_,
     "new_empty": creation.new_empty, "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_full": creation.new_full,
     "new_tensor": creation.new_tensor, "uniform_": random.uniform_, "normal_": random.normal_, "random_": random.random_,
     "bernoulli_": random.bernoulli_, "pow_": pow_, "clamp_": clamp_, "clip_": clamp_, "masked_fill_": masked_fill_,
     "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
-    "as_strided_pull": view.as_strided_pull, "as_strided_scatter_pull": view.as_strided_scatter_pull,
+    "as_strided_pull": part.as_strided_pull, "as_strided_scatter_pull": part.as_strided_scatter_pull,
 }  # fmt: skip
 _FUNCTION_ONLY = {
     "tensor", "as_tensor", "from_numpy", "scalar_tensor", "arange", "linspace", "eye", "empty", "zeros", "ones", "full", "rand", "randn",
@@ -356,8 +355,7 @@ def install() -> dict:
     for op in TABLE.values():
         if op.family == "elementwise" and op.public is not None:
             setattr(Symbol, op.name, op.public)
-    Symbol.to = view.to
-    assert mode and scan
+    Symbol.to = copy.to
     return public
 
 

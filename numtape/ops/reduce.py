@@ -10,7 +10,7 @@ from numtape.dispatch.functions import into
 from numtape.graph import Symbol
 from numtape.op import accumulating
 from numtape.ops import view
-from numtape.ops.define import composite, named, reduction, row
+from numtape.ops.define import composite, reduction, row
 from numtape.tensor import Tensor
 
 INF = {"f32": "inf", "f64": "inf"}
@@ -243,5 +243,3 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
         result = sum(x.abs() ** p, dims, keepdim) ** (1.0 / p)
     return result if out is None else into("norm", result, out)
 
-
-assert named

@@ -13,8 +13,8 @@ from numtape.kernels.cpu import lines as template
 from numtape.kernels.cpu.driver import Table, launch
 from numtape.op import accumulating
 from numtape.ops import reduce
+from numtape.ops.copy import copied, tensor_of
 from numtape.ops.define import composite
-from numtape.ops.view import copied, tensor_of
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, empty
 

@@ -1,0 +1,166 @@
+"""A row op as text: its reductions ordered into stages, each one pass over the row.
+
+Symbols are one value per element or one per row (`graph.FULL`, `graph.ROW`). What is needed from a pass is computed before
+it if it is per row, inside it if it is per element; what is costly and needed by the last pass too is kept in the output.
+"""
+
+from __future__ import annotations
+
+from numtape import dtypes, graph
+from numtape.graph import FULL, ROW, Symbol
+from numtape.kernels.cpu import columns, rows
+from numtape.kernels.cpu.elementwise import store_line
+
+WHOLE, FIRST, LAST = range(3)  # a kernel of the whole op, of a reduction's pieces, of the pieces' results
+
+
+class Program:
+    """A traced row op, ordered into stages."""
+
+    def __init__(self, root: Symbol, tensors, numbers):
+        self.root, self.tensors, self.numbers = root, tensors, numbers
+        nodes = _order(root)
+        found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
+        reductions = set(found)
+        level: dict[Symbol, int] = {}
+        for n in nodes:
+            level[n] = max((level[c] for c in graph.children(n)), default=0) + (n in reductions)
+        self.stages = [[n for n in found if level[n] == k] for k in range(1, 1 + max(level.values()))] if found else []
+        self.reductions = [_Accumulator(n) for n in found]
+        self.nodes = nodes
+        self.single = len(found) == 1 and root.extent == ROW
+
+    def _printer(self, names=None):
+        printer = graph.Lowering(names)
+        for k, s in enumerate(self.numbers):
+            printer.slots[s] = (f"s{k}", dtypes.float64 if s.dtype.is_floating_point else dtypes.int64)
+        for n in self.nodes:
+            if n.op == "count":
+                printer.slots[n] = ("n", dtypes.float64)
+            elif n.op == "position":
+                printer.slots[n] = ("i64(i)", dtypes.int64)
+        return printer
+
+    def _codes(self):
+        return ["f64" if s.dtype.is_floating_point else "i64" for s in self.numbers]
+
+    def text(self, name, out, inputs, out_class, phase=WHOLE):
+        """The row kernel's text; `inputs` are (dtype code, stride class), `out_class` is None for one number a row."""
+        row = self._printer({s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == ROW})
+        elements = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL}
+        loads = [_load(k, *inputs[k]) for k, s in enumerate(self.tensors) if s.extent == FULL and inputs[k][1] != "b"]
+        body: list[str] = []
+        kept: dict[Symbol, str] = {}
+        for index, stage in enumerate(self.stages):
+            roots = [n.inputs[0] for n in stage]
+            if phase != LAST:
+                body += row.lower(_frontier(roots))
+            if phase == WHOLE and index == len(self.stages) - 1 and self.root.extent == FULL and out_class == "c":
+                kept = self._worth_keeping(roots, row, elements, out)
+            loop = graph.Lowering(row.names | elements, f"e{index}_", row.slots, row.calls)
+            reductions = []
+            for k, n in enumerate(stage):
+                a = _Accumulator(n)
+                lines, value = ([], "x0") if phase == LAST else (loop.lower([n.inputs[0]]), loop.cast(n.inputs[0], a.kind))
+                reductions.append(a.reduction(f"r{index}_{k}", lines, value, row.calls, blocks=phase != LAST))
+            body += rows.stage(loads, reductions, [f"{place} = {loop.names[n]}" for n, place in kept.items()])
+            for n, r in zip(stage, reductions):
+                row.names[n] = f"t_{r.variable}"
+                kind = _Accumulator(n).partial if phase == FIRST else n.dtype
+                body.append(f"t_{r.variable} = {kind.code}({r.variable})")
+        if phase == FIRST:
+            body.append(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
+        elif self.root.extent == ROW:
+            body += row.lower([self.root])
+            body.append(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
+        else:
+            body += row.lower(_frontier([self.root], stop=kept))
+            loop = graph.Lowering(row.names | elements | kept, "f", row.slots, row.calls)
+            lines = loop.lower([self.root])
+            store = store_line((out, out_class), loop.cast(self.root, self.root.dtype))
+            body += ["for i in range(length):", *(f"    {line}" for line in [*loads, *lines, store])]
+        signature = f"{', '.join(s.dtype.name for s in self.tensors)} -> {out}"
+        return rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
+
+    def column_text(self, name, out, operand):
+        row = self._printer()
+        node = self.stages[0][0]
+        loop = graph.Lowering(row.names | {self.tensors[0]: "x0"}, "e", row.slots, row.calls)
+        lines = row.lower(_frontier([node.inputs[0]])) + loop.lower([node.inputs[0]])
+        a = _Accumulator(node)
+        reduction = a.reduction("r0", lines, loop.cast(node.inputs[0], a.kind), row.calls)
+        row.names[node] = "t_r0"
+        result = [f"t_r0 = {node.dtype.code}(r0)", *row.lower([self.root])]
+        signature = f"{self.tensors[0].dtype.name} -> {out}"
+        body = (out, operand, self._codes(), reduction, result, row.cast(self.root, self.root.dtype))
+        return columns.text(name, signature, row.imports(), *body)
+
+    def _worth_keeping(self, roots, row, elements, out) -> dict[Symbol, str]:
+        """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
+        trial = graph.Lowering(row.names | elements, "e", row.slots, row.calls)
+        trial.lower(roots)
+        for n in reversed(_order(self.root)):
+            costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
+            if n in trial.names and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
+                return {n: "out[i]"}
+        return {}
+
+
+def _load(k, code, kind):
+    test = " != 0" if code == "b8" else ""
+    return f"x{k} = in{k}[i * step{k}]{test}" if kind == "s" else f"x{k} = in{k}[i]{test}"
+
+
+def _stored(text, code):
+    return f"u8({text})" if code == "b8" else text
+
+
+def _order(root, stop=frozenset()):
+    done, result, stack = set(), [], [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            result.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack.extend((c, False) for c in reversed(graph.children(node)) if c not in stop)
+    return result
+
+
+def _frontier(roots, stop=frozenset()):
+    """The per-row values that per-element ones need."""
+    found, stack, seen = [], list(roots), set()
+    while stack:
+        node = stack.pop()
+        if node in seen or node in stop:
+            continue
+        seen.add(node)
+        if node.extent == ROW:
+            if node.op != "constant":
+                found.append(node)
+        else:
+            stack.extend(graph.children(node))
+    return found
+
+
+class _Accumulator:
+    """How a reduction's value is gathered: the dtype of elements, of blocks, and of the sum over blocks."""
+
+    def __init__(self, node: Symbol):
+        self.op, self.kind = node.op, node.operand_dtypes[0]
+        self.wide = node.op.traits.get("wide", False) and self.kind is dtypes.float32
+        self.partial = dtypes.float64 if self.wide else self.kind
+
+    def reduction(self, variable, lines, value, calls, blocks=True):
+        """The text of this reduction; without `blocks` over partial results, which are in their dtype already."""
+        part = self.kind if blocks else self.partial
+        function = self.op.traits.get("library")
+        if function:
+            function = f"{function}_{part.code if part.is_floating_point else 'int'}"
+            calls.add(function)
+            combine = lambda a, b: f"{function}({a}, {b})"
+        else:
+            combine = lambda a, b: self.op.traits["combine"].format(a=a, b=b)
+        total = self.partial.code if self.op.traits.get("wide") and part.is_floating_point and blocks else None
+        return rows.Reduction(variable, lines, value, combine, self.op.traits["identity"](part), part.code, total)

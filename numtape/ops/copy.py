@@ -1,0 +1,116 @@
+"""Copies: to other layouts and dtypes, and into existing memory."""
+
+from __future__ import annotations
+
+from numtape import dtypes, graph, layout
+from numtape.autograd import mode, tape
+from numtape.device import device as device_type
+from numtape.dispatch import elementwise
+from numtape.dispatch.record import recorded
+from numtape.graph import Symbol
+from numtape.op import Op
+from numtape.ops.define import composite, derived
+from numtape.spec import Spec, spec_of
+from numtape.tensor import Tensor, check_inplace, empty, rebase
+
+
+def tensor_of(name: str, x) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+    return x
+
+
+def like(x: Tensor, shape, strides) -> Spec:
+    """The spec of x in another shape."""
+    s = x._spec
+    return spec_of(s.dtype, s.device, tuple(shape), tuple(strides))
+
+
+_clone = Op("clone", "elementwise", lambda x: x, None, (lambda g: g,), inplace=False)
+_convert = derived(Op("convert", "elementwise", lambda x, dtype: _converted(x, dtype), None, static=("dtype",), converts=True))
+
+
+def _converted(x, dtype):
+    return graph.convert(x, dtype)
+
+
+def copied(x: Tensor, spec: Spec) -> Tensor:
+    """x's elements in new memory laid out (and typed) as `spec`; not recorded."""
+    out = empty(spec, "clone")
+    write_into(x, out)
+    return out
+
+
+def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
+    """Write source, broadcast and converted, into the memory of target; not recorded."""
+    key, operands, _, _ = elementwise.scan(_convert, (source, target._spec.dtype), target)
+    plan = _convert.plans.get(key)
+    if plan is None:
+        elementwise._check_target(_convert, (source, target._spec.dtype), target, name)
+        plan = _convert.plans[key] = elementwise.make_plan(_convert, (source, target._spec.dtype), target._spec)
+    elementwise.write(_convert, plan, (source, target._spec.dtype), operands, target, name)
+
+
+@composite
+def clone(input, *, memory_format=None):
+    "A copy in new memory, of the same layout where that is dense."
+    x, s = tensor_of("clone", input), input._spec
+    dense = layout.is_dense(s.shape, s.strides)
+    return recorded(copied(x, s if dense else like(x, s.shape, layout.output_strides(s.shape, [(s.shape, s.strides)]))), "clone", (x,), lambda n, g: (g,))
+
+
+@composite
+def contiguous(input, *, memory_format=None):
+    "The tensor itself if its elements lie in row-major order, else a copy in which they do."
+    x = tensor_of("contiguous", input)
+    if x._spec.contiguous:
+        return x
+    return recorded(copied(x, spec_of(x._spec.dtype, x._spec.device, x._spec.shape)), "clone", (x,), lambda n, g: (g,))
+
+
+@composite
+def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
+    "The tensor with another dtype or on another device: itself if it already is so."
+    if isinstance(input, Symbol):
+        return _converted(input, args[0] if args else dtype)
+    x = tensor_of("to", input)
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a._spec.dtype, a._spec.device
+        elif isinstance(a, (str, device_type)):
+            device = a
+        elif isinstance(a, bool):
+            pass  # non_blocking, copy by position
+        elif a is not None:
+            dtype = a
+    if device is not None:
+        device_type(device)
+    kind = x._spec.dtype if dtype is None else dtypes.check("to", dtype)
+    if kind is x._spec.dtype and not copy:
+        return x
+    source, s = x._spec.dtype, x._spec
+    strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
+    out = copied(x, spec_of(kind, s.device, s.shape, strides))
+    if kind.is_floating_point:
+        recorded(out, "to", (x,), lambda n, g: (g.to(source),))
+    return out
+
+
+def copy_(self, source, non_blocking=False):
+    """Write the elements of `source` (broadcast, converted) into this tensor."""
+    from numtape.ops.creation import as_tensor
+    from numtape.ops.view import sum_to
+
+    check_inplace(self, "copy_")
+    if not isinstance(source, Tensor):
+        source = as_tensor(source)
+    write_into(source, self)
+    if mode.state.enabled and self._spec.dtype.is_floating_point and (source._requires_grad or self._requires_grad):
+        matched = source
+        if source._requires_grad:
+            shape, kind = source._spec.shape, source._spec.dtype
+            pull = lambda n, g: (None, sum_to(g, shape).to(kind))
+        else:
+            pull = lambda n, g: (None, None)
+        rebase(self, tape.Node("copy_", (None, tape.edge_of(matched)), pull, self._spec))
+    return self
