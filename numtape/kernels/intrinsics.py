@@ -295,6 +295,8 @@ call_2 = _arity(3, int, _call)
 call_3 = _arity(4, int, _call)
 run_kernel = _arity(4, None, _run)
 cpu_pause = _arity(1, None, _pause)
+# x // y for x >= 0 and y > 0: one instruction, where Numba's // also looks at signs and at zero
+quotient = _arity(2, int, lambda b, x, y: b.sdiv(x, y)) if JIT else lambda x, y: x // y
 leading_zeros = _arity(1, int, lambda b, value: b.ctlz(value, ir.Constant(ir.IntType(1), 0)))
 
 
@@ -311,16 +313,38 @@ def stack_words(typingctx, count):
 nan, inf = float("nan"), float("inf")
 
 
+def _attribute(name):
+    """An intrinsic that adds an LLVM attribute to the function it is called in."""
+    if not JIT:
+        return lambda: None
+
+    @intrinsic
+    def mark(typingctx):
+        def codegen(context, builder, signature, args):
+            builder.function.attributes.add(name)
+            return context.get_dummy_value()
+
+        return types.none(), codegen
+
+    return mark
+
+
+small = _attribute("optsize")  # not unrolled, not vectorised: for code that runs seldom, so that it compiles fast
+apart = _attribute("noinline")
+
+
 @inline
 def offset_of(p, dims, step, operand, outer, row):
     """The offset of row number `row` in an operand, in elements.
 
     From slot `dims` on stand, for each of `outer` dims, innermost first, its size and the operands' strides: `step` words a dim.
     """
+    small()
+    apart()
     offset = i64(0)
     at = i64(dims)
     for _ in range(outer - 1):
-        rest = row // p[at]
+        rest = quotient(row, p[at])
         offset += (row - rest * p[at]) * p[at + operand]
         row = rest
         at += step

@@ -20,12 +20,12 @@ from numtape.kernels.intrinsics import *
 def kernel(args, start, stop):
     p = slots(args)
 {scalars}    rows, columns, row_step, out_step, outer = p[{base}], p[{base} + 1], p[{base} + 2], p[{base} + 3], p[{base} + 4]
-    blocks = (columns + {width} - 1) // {width}
+    blocks = quotient(columns + {width} - 1, {width})
     part = stack_{part}({width})
     total = stack_{total}({width})
     n = f64(rows)
     for unit in range(start, stop):
-        rest = unit // blocks
+        rest = quotient(unit, blocks)
         first = (unit - rest * blocks) * {width}
         count = min({width}, columns - first)
         o = first * out_step + offset_of(p, {base} + 5, 3, 1, outer, rest)

@@ -135,22 +135,24 @@ if library.JIT:
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
         return make(ctypes.addressof(spec))
 
-    def _builtin(name, doc):
+    def _builtin(name, doc, code, option=0):
         fastcall = 0x80
-        definition = _MethodDef(name.encode(), _compiled(name), fastcall, doc)
-        _kept.append(definition)
+        definition = _MethodDef(name, code, fastcall, doc)
+        box = np.array([state.ctypes.data, option], np.int64)  # what the function gets as self; it reads the array's data
+        _kept.extend([definition, box])
         make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
             ("PyCFunction_NewEx", ctypes.pythonapi)
         )
-        return make(ctypes.addressof(definition), state, None)
+        return make(ctypes.addressof(definition), box, None)
 
     Storage = _storage_type()
     state[at.STORAGE_TYPE] = id(Storage)
-    launch = _builtin("launch", b"launch(table, argument, ...) -> None")
-    launch_new = _builtin("launch_new", b"launch_new(table, argument, ...) -> Storage")
-    allocate = _builtin("allocate", b"allocate(nbytes) -> Storage")
-    wrap = _builtin("wrap", b"wrap(address, nbytes, owner) -> Storage")
-    empty_cache = _builtin("empty_cache", b"empty_cache() -> None")
+    _launch = _compiled("launch")
+    launch = _builtin(b"launch", b"launch(table, argument, ...) -> None", _launch)
+    launch_new = _builtin(b"launch_new", b"launch_new(table, argument, ...) -> Storage", _launch, 1)
+    allocate = _builtin(b"allocate", b"allocate(nbytes) -> Storage", _compiled("allocate"))
+    wrap = _builtin(b"wrap", b"wrap(address, nbytes, owner) -> Storage", _compiled("wrap"))
+    empty_cache = _builtin(b"empty_cache", b"empty_cache() -> None", _compiled("empty_cache"))
 
     # -------------------------------------------------------------------------------------------- threads
     _pool_lock = threading.Lock()

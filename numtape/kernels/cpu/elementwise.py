@@ -16,7 +16,7 @@ from numtape.kernels.intrinsics import *
 def kernel(args, start, stop):
     p = slots(args)
 {scalars}    inner, outer = p[{base}], p[{base} + 1]
-    row = start // inner
+    row = quotient(start, inner)
     column = start - row * inner
     while start < stop:
         count = min(inner - column, stop - start)

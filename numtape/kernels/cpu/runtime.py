@@ -24,7 +24,9 @@ from numtape.kernels.intrinsics import (
     inline,
     leading_zeros,
     load_word,
+    quotient,
     run_kernel,
+    small,
     stack_words,
     store_word,
 )
@@ -51,8 +53,25 @@ def class_bytes(k):
 
 
 @inline
+def new_object(state, address, nbytes, owner, k):
+    """A new storage object over memory that is there, or 0 with MemoryError set."""
+    small()
+    thing = call_1(load_word(state + 8 * OBJECT_NEW), load_word(state + 8 * STORAGE_TYPE))
+    if thing != 0:
+        store_word(thing + STORAGE_ADDRESS, address)
+        store_word(thing + STORAGE_NBYTES, nbytes)
+        store_word(thing + STORAGE_VERSION, 0)
+        store_word(thing + STORAGE_OWNER, owner)
+        store_word(thing + STORAGE_WRITER, 0)
+        store_word(thing + STORAGE_CLASS, k)
+        store_word(thing + STORAGE_STATE, state)
+    return thing
+
+
+@inline
 def new_storage(state, nbytes):
     """A new storage object of `nbytes` (uninitialised), or 0 with MemoryError set."""
+    small()
     k = size_class(nbytes)
     head = state + 8 * FREE_LISTS + 8 * k
     block = load_word(head)
@@ -67,25 +86,16 @@ def new_storage(state, nbytes):
         if call_3(load_word(state + 8 * POSIX_MEMALIGN), cell, align, size) & 0xFFFFFFFF != 0:
             return call_0(load_word(state + 8 * ERR_NO_MEMORY), 0)
         block = load_word(cell)
-    thing = call_1(load_word(state + 8 * OBJECT_NEW), load_word(state + 8 * STORAGE_TYPE))
-    if thing == 0:
-        return 0
     live = load_word(state + 8 * LIVE_BYTES) + size
     store_word(state + 8 * LIVE_BYTES, live)
     if live > load_word(state + 8 * PEAK_BYTES):
         store_word(state + 8 * PEAK_BYTES, live)
-    store_word(thing + STORAGE_ADDRESS, block)
-    store_word(thing + STORAGE_NBYTES, nbytes)
-    store_word(thing + STORAGE_VERSION, 0)
-    store_word(thing + STORAGE_OWNER, 0)
-    store_word(thing + STORAGE_WRITER, 0)
-    store_word(thing + STORAGE_CLASS, k)
-    store_word(thing + STORAGE_STATE, state)
-    return thing
+    return new_object(state, block, nbytes, NO_OWNER, k)
 
 
 def storage_dealloc(thing):
     """The destructor of storage objects: the block goes back to its free list, or its owner is released."""
+    small()
     state = load_word(thing + STORAGE_STATE)
     owner = load_word(thing + STORAGE_OWNER)
     if owner != 0:
@@ -113,7 +123,8 @@ def storage_dealloc(thing):
 
 def allocate(self, args, nargs):
     """allocate(nbytes) -> storage"""
-    state = load_word(self + 16)
+    small()
+    state = load_word(load_word(self + 16))
     nbytes = call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args))
     if nbytes < 0:
         if call_0(load_word(state + 8 * ERR_OCCURRED), 0) != 0:
@@ -124,28 +135,18 @@ def allocate(self, args, nargs):
 
 def wrap(self, args, nargs):
     """wrap(address, nbytes, owner) -> storage: memory that belongs to another object, kept alive by it."""
-    state = load_word(self + 16)
-    out = new_storage(state, 0)
-    if out == 0:
-        return 0
-    k = load_word(out + STORAGE_CLASS)  # the minimal block that came with the object goes back
-    block = load_word(out + STORAGE_ADDRESS)
-    head = state + 8 * FREE_LISTS + 8 * k
-    store_word(block, load_word(head))
-    store_word(head, block)
-    store_word(state + 8 * CACHED_BYTES, load_word(state + 8 * CACHED_BYTES) + class_bytes(k))
-    store_word(state + 8 * LIVE_BYTES, load_word(state + 8 * LIVE_BYTES) - class_bytes(k))
-    store_word(out + STORAGE_ADDRESS, call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args)))
-    store_word(out + STORAGE_NBYTES, call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args + 8)))
+    small()
+    state = load_word(load_word(self + 16))
+    convert = load_word(state + 8 * AS_LONG_LONG)
     owner = load_word(args + 16)
     call_1(load_word(state + 8 * INC_REF), owner)
-    store_word(out + STORAGE_OWNER, owner)
-    return out
+    return new_object(state, call_1(convert, load_word(args)), call_1(convert, load_word(args + 8)), owner, NO_OWNER)
 
 
 def empty_cache(self, args, nargs):
     """empty_cache() -> None: give every free block back to the system."""
-    state = load_word(self + 16)
+    small()
+    state = load_word(load_word(self + 16))
     for k in range(FREE_LIST_COUNT):
         block = load_word(state + 8 * (FREE_LISTS + k))
         while block != 0:
@@ -171,6 +172,7 @@ def run_chunks(state, sequence, slots, scratch):
     TICKET is sequence << 32 | next chunk and is claimed by compare-and-swap, so a late worker cannot touch a newer job. A
     worker copies the slots to its own stack first, because the word before them is the address of its scratch memory.
     """
+    small()
     mine = stack_words(FRAME)
     copied = False
     while True:
@@ -193,6 +195,7 @@ def run_chunks(state, sequence, slots, scratch):
 
 def worker(state, index, scratch):
     """The life of worker thread `index`: spin a little for the next job, else sleep; never returns."""
+    small()
     seen = atomic_load(state + 8 * SEQUENCE)
     atomic_add(state + 8 * READY, 1)
     mutex, condition = state + 8 * MUTEX, state + 8 * CONDITION
@@ -216,12 +219,13 @@ def worker(state, index, scratch):
 @inline
 def run_parallel(state, kernel, units, grain, slots, nslots, scratch):
     """Run the kernel in chunks shared with the workers; serially if another thread is using them."""
+    small()
     if compare_and_swap(state + 8 * BUSY, 0, 1) == 0:
         run_kernel(kernel, slots, 0, units)
         return
-    chunks = min((units + grain - 1) // grain, 4 * load_word(state + 8 * THREADS))
-    per = (units + chunks - 1) // chunks
-    chunks = (units + per - 1) // per
+    chunks = min(quotient(units + grain - 1, grain), 4 * load_word(state + 8 * THREADS))
+    per = quotient(units + chunks - 1, chunks)
+    chunks = quotient(units + per - 1, per)
     sequence = (atomic_load(state + 8 * SEQUENCE) + 1) & 0x7FFFFFFF
     atomic_store(state + 8 * TICKET, sequence << 32 | 0xFFFFFFFF)  # nothing to claim while the fields change
     atomic_store(state + 8 * JOB_CHUNKS, chunks)
@@ -251,6 +255,7 @@ def run_parallel(state, kernel, units, grain, slots, nslots, scratch):
 @inline
 def unpack(state, table, slots, args, first, nargs):
     """The kernel's slots: the call's arguments (ints as they are, floats as their bits), then the table's own."""
+    small()
     for i in range(nargs):
         thing = load_word(args + 8 * i)
         if load_word(thing + 8) == load_word(state + 8 * FLOAT_TYPE):
@@ -268,6 +273,7 @@ def unpack(state, table, slots, args, first, nargs):
 @inline
 def run_table(state, table, slots):
     """Run a table whose slots stand ready; long work lets other Python threads run."""
+    small()
     launches = load_word(state + 8 * LAUNCHES)
     store_word(state + 8 * (LOG + (launches & (LOG_LENGTH - 1))), table)
     store_word(state + 8 * LAUNCHES, launches + 1)
@@ -301,31 +307,26 @@ def run_table(state, table, slots):
 
 
 def launch(self, args, nargs):
-    """launch(table, argument, ...) -> None: run a kernel; the arguments are its first slots."""
-    state = load_word(self + 16)
+    """launch(table, argument, ...) -> None: run a kernel; the arguments are its first slots.
+
+    As launch_new(table, argument, ...) -> storage it first allocates the output, which becomes slot 0. Which of the two it is
+    stands in the second word of the array that `self` is.
+    """
+    small()
+    box = load_word(self + 16)
+    state, new = load_word(box), load_word(box + 8)
     slots = stack_words(FRAME) + 8
     table = call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args))
-    if not unpack(state, table, slots, args + 8, 0, nargs - 1) or not run_table(state, table, slots):
+    if not unpack(state, table, slots, args + 8, new, nargs - 1):
         return 0
-    return none(state)
-
-
-def launch_new(self, args, nargs):
-    """launch_new(table, argument, ...) -> storage: allocate the output, which becomes slot 0, and run the kernel."""
-    state = load_word(self + 16)
-    slots = stack_words(FRAME) + 8
-    table = call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args))
-    if not unpack(state, table, slots, args + 8, 1, nargs - 1):
-        return 0
-    out = new_storage(state, load_word(table + 8 * TABLE_NBYTES))
-    if out == 0:
-        return 0
-    store_word(slots, load_word(out + STORAGE_ADDRESS))
+    out = new  # 0 or 1
+    if new != 0:
+        out = new_storage(state, load_word(table + 8 * TABLE_NBYTES))
+        if out == 0:
+            return 0
+        store_word(slots, load_word(out + STORAGE_ADDRESS))
     if not run_table(state, table, slots):
-        call_1(load_word(state + 8 * DEC_REF), out)
+        if new != 0:
+            call_1(load_word(state + 8 * DEC_REF), out)
         return 0
-    return out
-
-
-# name, number of parameters
-NATIVE = {launch: 3, launch_new: 3, allocate: 3, wrap: 3, empty_cache: 3, storage_dealloc: 1, worker: 3}
+    return out if new != 0 else none(state)

@@ -4,6 +4,7 @@
 TABLE_KERNEL, TABLE_UNITS, TABLE_GRAIN, TABLE_NSLOTS, TABLE_NBYTES, TABLE_FLAGS, TABLE_SLOTS = 0, 1, 2, 3, 4, 5, 8
 NEEDS_SCRATCH = 1
 MAX_SLOTS = 96
+NO_OWNER = 0
 FRAME = MAX_SLOTS + 1  # the slots and, before them, the address of the scratch memory
 
 # A storage object, in bytes.
