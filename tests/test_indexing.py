@@ -113,7 +113,7 @@ def test_iteration_length_and_membership(torch):
         x = m.arange(6).reshape(2, 3)
         assert len(x) == 2 and [r.tolist() for r in x] == [[0, 1, 2], [3, 4, 5]]
         assert 4 in x and 7 not in x
-        a, b = x
+        _, b = x
         assert b.tolist() == [3, 4, 5]
         with pytest.raises(TypeError):
             len(m.tensor(1))
