@@ -50,6 +50,7 @@ from numtape.dtypes import (
     uint32,
     uint64,
 )
+from numtape.printing import set_printoptions
 from numtape.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from numtape.spec import Size
 from numtape.tensor import Tensor

@@ -52,6 +52,8 @@ def call(op: Op, args: tuple) -> Symbol:
     """Write down an elementwise op on symbols and numbers."""
     inputs = tuple(as_symbol(a) for a in args)
     operand_dtypes, result = op.rule(op.name, [(s.dtype, s.priority) for s in inputs])
+    if all(s.priority == 2 for s in inputs):  # numbers among themselves: as precise as Python
+        operand_dtypes, result = [_widest(d) for d in operand_dtypes], _widest(result)
     return Symbol(
         op,
         inputs,
@@ -81,6 +83,10 @@ def position() -> Symbol:
 def children(node: Symbol) -> tuple[Symbol, ...]:
     """What a symbol is computed from: its inputs, or its body if it is a formula."""
     return (node.value[0],) if isinstance(node.value, tuple) else node.inputs
+
+
+def _widest(kind: dtype) -> dtype:
+    return dtypes.float64 if kind.is_floating_point else kind
 
 
 def convert(symbol: Symbol, kind: dtype) -> Symbol:

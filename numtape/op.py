@@ -67,6 +67,8 @@ class Op:
         self.name, self.family, self.fn, self.rule, self.doc = name, family, fn, rule, fn.__doc__
         self.names: tuple[str, ...] = names or rule_names(fn)
         self.defaults: tuple[Any, ...] = getattr(fn, "__defaults__", None) or ()
+        if family in ("elementwise", "row") and not traits.get("pullback") and {"g", "out"} & set(self.names):
+            raise TypeError(f"op {name}: its parameters must not be called g or out, which mean the gradient and the result in rules")
         self.static = frozenset(static)
         self.settings: dict[str, Any] = {}
         self.inplace, self.method = inplace, method
@@ -132,7 +134,7 @@ def rule_names(rule: Function | None) -> tuple[str, ...]:
 def promoted(operands: list[Operand]) -> dtype:
     by_priority: tuple[list[dtype], list[dtype], list[dtype]] = ([], [], [])
     for kind, priority in operands:
-        by_priority[priority].append(kind)
+        by_priority[priority].append(dtypes.get_default_dtype() if priority == 2 and kind.is_floating_point else kind)
     return dtypes.promote_operands(*by_priority)
 
 
@@ -147,6 +149,23 @@ def numeric(name: str, operands: list[Operand]) -> Kinds:
     d = promoted(operands)
     if d is dtypes.bool:
         raise RuntimeError(f"{name}: not supported for bool tensors; convert with .to(numtape.int64), or use ~, ^ and logical_not")
+    return [d] * len(operands), d
+
+
+def subtractable(name: str, operands: list[Operand]) -> Kinds:
+    """As `arithmetic`, but no operand may be a boolean."""
+    if any(kind is dtypes.bool for kind, _ in operands):
+        raise RuntimeError(
+            f"{name}: Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` "
+            "or `logical_not()` operator instead."
+        )
+    return arithmetic(name, operands)
+
+
+def counting(name: str, operands: list[Operand]) -> Kinds:
+    """As `arithmetic`, but booleans become int64."""
+    d = promoted(operands)
+    d = dtypes.int64 if d is dtypes.bool else d
     return [d] * len(operands), d
 
 

@@ -329,7 +329,7 @@ class Tensor:
         return printing.text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self._spec.ndim and spec else object.__format__(self, spec) if spec else str(self)
+        return format(self.item(), spec) if not self._spec.ndim else object.__format__(self, spec)
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:

@@ -123,7 +123,7 @@ def __getattr__(name: str):
     if name in ("gradcheck", "gradgradcheck"):
         from importlib import import_module
 
-        module = import_module("numtape.autograd.gradcheck")
+        module = import_module("numtape.autograd.checking")
         globals()["gradcheck"], globals()["gradgradcheck"] = module.gradcheck, module.gradgradcheck
         return globals()[name]
     raise AttributeError(f"module 'numtape.autograd' has no attribute {name!r}")

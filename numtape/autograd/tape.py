@@ -10,6 +10,7 @@ Tensors are met by protocol here (`+`, `add_`, `clone`, their underscored fields
 from __future__ import annotations
 
 import itertools
+import os
 import traceback
 from heapq import heappop, heappush
 from sys import getrefcount
@@ -17,6 +18,14 @@ from sys import getrefcount
 from numtape.autograd import mode
 
 _next = itertools.count(1).__next__
+
+
+_package = os.path.dirname(os.path.dirname(__file__))
+
+
+def place() -> list:
+    """The frames of the user's code that are being run."""
+    return [f for f in traceback.extract_stack() if not f.filename.startswith(_package)]
 
 
 class Node:
@@ -32,7 +41,7 @@ class Node:
         self.seq = _next()
         self.name, self.inputs, self.pull, self.spec = name, inputs, pull, spec
         self.op = self.saved = self.versions = None
-        self.rare = {"trace": traceback.extract_stack()[:-2]} if mode.state.anomaly else None
+        self.rare = {"trace": place()} if mode.state.anomaly else None
 
     def note(self, key):
         """The value of a rare property, or None."""

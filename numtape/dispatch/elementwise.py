@@ -171,6 +171,8 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
     """Trace, print, compile (or load) and lay out. With `target`, the result is converted to its dtype and written there."""
     if len(op.plans) > PLANS:
         op.plans.clear()
+    if op.traits.get("floats") and not any(a._spec.dtype.is_floating_point for a in args if isinstance(a, Tensor)):
+        raise RuntimeError(f"{op.name}: not implemented for {args[0]._spec.dtype.name} tensors; expected floating point, convert with .float()")
     symbols, tensors, numbers = leaves(op, args)
     result = trace_call(op, tuple(symbols))
     specs = [a._spec for a in args if isinstance(a, Tensor)]
@@ -358,6 +360,8 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
         if not plan.direct or not op.vjp:
             return target.copy_(call(op, args))
         node = prepare(op, args)
+        if node is not None:
+            _keep_old(node, target)
         write(op, plan, args, operands, target, name)
         if node is not None:
             finish(node, target)
@@ -365,6 +369,15 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
     else:
         write(op, plan, args, operands, target, name)
     return target
+
+
+def _keep_old(node, target: Tensor) -> None:
+    """Where a rule names what is about to be overwritten, keep a copy, connected to the old history."""
+    for k, a in enumerate(node.saved):
+        if a is target:
+            copy = alias(target).clone()
+            copy._node, copy._requires_grad = target._current_node(), target._requires_grad
+            node.saved[k], node.versions[k] = copy, copy._storage.version
 
 
 def write(op, plan, args, operands, target, name):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-
 import numpy as np
 
 from numtape.autograd import mode, tape
@@ -123,7 +121,7 @@ def _node(op: Op, inputs: tuple, t: Tensor):
     node = _new(tape.Node)
     node.seq = _next()
     node.name, node.inputs, node.pull, node.op, node.spec = op.name, inputs, elementwise.pull, op, t._spec
-    node.rare = {"trace": traceback.extract_stack()[:-3]} if _state.anomaly else None
+    node.rare = {"trace": tape.place()} if _state.anomaly else None
     t._node, t._requires_grad = node, True
     return node
 
@@ -266,7 +264,12 @@ def reducing(op: Op):
         if dtype is not None:
             input = input.to(dtypes.check(op.name, dtype))
         dims = layout.dims_of(op.name, dim, input._spec.ndim)
-        result = rows.call(op, (input,), dims, keepdim)
+        try:
+            result = rows.call(op, (input,), dims, keepdim)
+        except IndexError as problem:
+            if dim is None:
+                raise RuntimeError(str(problem)) from None
+            raise
         if not isinstance(dim, list):
             plan = op.plans.get((input._spec, dims, keepdim, (FULL,)))
             if plan is not None and plan.table and (linear or not result._requires_grad):

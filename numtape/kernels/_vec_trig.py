@@ -3,8 +3,8 @@
 sin, cos and tan subtract a multiple of pi, given as three float64 (Cody and Waite, 1980); the first fma is exact and the others round
 relative to what is left, so results keep their accuracy even next to a zero. sin_f32, cos_f32 and tan_f32 compute in float64.
 
-Range: |x| <= 2**45 (about 3.5e13). Beyond it the multiple of pi next to x cannot be told in a float64, and results are arbitrary, with
-|sin x| <= 1 and |cos x| <= 1: a right answer there takes a table of the bits of 2 / pi, which does not vectorise.
+Range: |x| <= 2**45 (about 3.5e13). Beyond it the multiple of pi next to x cannot be told in a float64, and the result is NaN:
+a right answer there takes a table of the bits of 2 / pi, which does not vectorise.
 
 The polynomials interpolate at the Chebyshev nodes of the interval, computed with 60 digits; z is the square of the argument.
 """
@@ -66,6 +66,7 @@ def _waves(T):
     zero, half, one = f64(0), f64(0.5), f64(1)
     per_pi = f64(1 / np.pi)
     pi_1, pi_2, pi_3 = map(f64, PI)
+    largest, nan = f64(2.0**45), f64(np.nan)
     limit = f64(1.6)  # somewhat above pi / 2: far from 0, rounding may take the neighbour of the right n
     tail = polynomial(f64, *SIN_TAIL[T])
 
@@ -73,6 +74,7 @@ def _waves(T):
     def signed_sine(x, k, n):
         """(-1)**n sin(x - k pi), |x - k pi| <= pi / 2."""
         r = clamp_f64(fma(-k, pi_3, fma(-k, pi_2, fma(-k, pi_1, x))), -limit, limit)
+        r = where(fabs(x) > largest, nan, r)
         z = r * r
         y = fma(r * z, tail(z), r)
         even = rint(n * half) == n * half

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numtape import layout
 from numtape.dispatch import rows
-from numtape.op import floating
-from numtape.ops.arithmetic import maximum, zero
+from numtape.op import floating, numeric
+from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite, elementwise, formula, row
 from numtape.ops.exponential import erf, exp, expm1
 from numtape.ops.reduce import amax, sum
@@ -21,13 +21,13 @@ def sigmoid(x):
     return m.sigmoid(x)
 
 
-@formula(vjp=lambda g, out: where(out > 0, g, zero(g)), functional=True)
+@elementwise(numeric, vjp=lambda g, out: where(out > 0, g, zero(g)), functional=True)
 def relu(x):
     "max(x, 0)."
-    return maximum(x, 0)
+    return m.maximum(x, 0)
 
 
-@formula(vjp=(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope), None), inplace=False, functional=True, method=False)
+@formula(vjp=(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope), None), inplace=False, functional=True, floats=True, method=False)
 def leaky_relu(x, negative_slope=0.01):
     "x where it is positive, else negative_slope * x."
     return where(x > 0, x, x * negative_slope)
@@ -36,7 +36,7 @@ def leaky_relu(x, negative_slope=0.01):
 @formula(
     vjp=(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(x)), None),
     inplace=False,
-    functional=True,
+    functional=True, floats=True,
     method=False,
 )
 def elu(x, alpha=1.0):
@@ -44,7 +44,7 @@ def elu(x, alpha=1.0):
     return where(x > 0, x, alpha * expm1(x))
 
 
-@formula(inplace=False, functional=True, method=False, static=("approximate",))
+@formula(inplace=False, functional=True, floats=True, method=False, static=("approximate",))
 def gelu(x, approximate="none"):
     "x times the normal distribution function of x; approximate='tanh' by Hendrycks and Gimpel's formula (2016)."
     if approximate == "tanh":
@@ -54,7 +54,7 @@ def gelu(x, approximate="none"):
     return 0.5 * x * (1.0 + erf(x * 0.7071067811865476))
 
 
-@formula(inplace=False, functional=True, method=False)
+@formula(inplace=False, functional=True, floats=True, method=False)
 def silu(x):
     "x * sigmoid(x)."
     return x * sigmoid(x)
@@ -69,7 +69,7 @@ def softplus_unit(x):
 @formula(
     vjp=(lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)), None, None),
     inplace=False,
-    functional=True,
+    functional=True, floats=True,
     method=False,
 )
 def softplus(x, beta=1.0, threshold=20.0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numtape.op import arithmetic, floating, numeric
+from numtape.op import arithmetic, counting, floating, numeric, subtractable
 from numtape.ops.define import elementwise, formula
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
@@ -23,7 +23,7 @@ def add(x, y):
     return x + y
 
 
-@elementwise(numeric, vjp=(lambda g: g, lambda g: -g), aliases=("subtract",))
+@elementwise(subtractable, vjp=(lambda g: g, lambda g: -g), aliases=("subtract",))
 def sub(x, y):
     "The difference x - y."
     return x - y
@@ -53,13 +53,13 @@ def neg(x):
     return -x
 
 
-@elementwise(arithmetic, vjp=lambda g: g, inplace=False)
+@elementwise(numeric, vjp=lambda g: g, inplace=False)
 def positive(x):
     "+x, which is x."
     return x
 
 
-@elementwise(arithmetic, vjp=lambda g, x: g * x.sign(), aliases=("absolute",))
+@elementwise(numeric, vjp=lambda g, x: g * x.sign(), aliases=("absolute",))
 def abs(x):
     "The absolute value."
     return m.abs(x)
@@ -89,7 +89,7 @@ def rsqrt(x):
     return 1.0 / sqrt(x)
 
 
-@formula(vjp=lambda g, x: g * (x + x))
+@elementwise(counting, vjp=lambda g, x: g * (x + x))
 def square(x):
     "x * x."
     return x * x
@@ -119,28 +119,28 @@ def rint(x):
     return m.round(x)
 
 
-@formula(vjp=lambda g: g)
+@formula(vjp=lambda g: g, floats=True)
 def frac(x):
     "The fraction x - trunc(x)."
     return x - trunc(x)
 
 
-@elementwise(numeric, vjp=(lambda g, x, y: extremum_share(g, x, y), lambda g, x, y: extremum_share(g, y, x)))
+@elementwise(arithmetic, vjp=(lambda g, x, y: extremum_share(g, x, y), lambda g, x, y: extremum_share(g, y, x)))
 def maximum(x, y):
     "The larger of x and y; NaN if either is. Ties share the gradient."
     return m.maximum(x, y)
 
 
-@elementwise(numeric, vjp=(lambda g, x, y: extremum_share(g, y, x), lambda g, x, y: extremum_share(g, x, y)))
+@elementwise(arithmetic, vjp=(lambda g, x, y: extremum_share(g, y, x), lambda g, x, y: extremum_share(g, x, y)))
 def minimum(x, y):
     "The smaller of x and y; NaN if either is. Ties share the gradient."
     return m.minimum(x, y)
 
 
 @formula(method=False, inplace=False)
-def extremum_share(g, winner, loser):
-    "What of the gradient g goes to `winner`: all if it is larger than `loser`, half on a tie, else nothing."
-    return _where(winner > loser, g, _where(winner == loser, g * 0.5, zero(g)))
+def extremum_share(share, winner, loser):
+    "What of the gradient `share` goes to `winner`: all if it is larger than `loser`, half on a tie, else nothing."
+    return _where(winner > loser, share, _where(winner == loser, share * 0.5, zero(share)))
 
 
 @elementwise(numeric, vjp=(lambda g: g, lambda g, x, y: -g * trunc(x / y)))
@@ -168,7 +168,7 @@ def truncate_divide(x, y):
 
 
 @elementwise(
-    numeric,
+    arithmetic,
     vjp=(
         lambda g, x, y: g * _pow_slope(x, y),
         lambda g, x, y, out: g * _pow_log(x, y, out),
@@ -187,9 +187,9 @@ def _pow_slope(x, y):
 
 
 @formula(method=False, inplace=False)
-def _pow_log(x, y, out):
+def _pow_log(x, y, power):
     "The derivative of x**y by y: x**y * log(x), and 0 for x == 0 and y >= 0."
-    return _where((x == 0) & (y >= 0), 0.0, out * x.log())
+    return _where((x == 0) & (y >= 0), 0.0, power * x.log())
 
 
 @formula(vjp=(lambda g, x, low: _where(x >= low, g, zero(g)), lambda g, x, low: _where(x < low, g, zero(g))), aliases=("clip_min",))
@@ -230,6 +230,7 @@ def addcmul(x, a, b, value):
 
 
 @formula(
+    floats=True,
     vjp=(lambda g: g, lambda g, b, value: g * value / b, lambda g, a, b, value: -g * value * a / (b * b), None),
 )
 def addcdiv(x, a, b, value):
@@ -237,7 +238,7 @@ def addcdiv(x, a, b, value):
     return x + value * a / b
 
 
-@formula(vjp=(lambda g, weight: g * (1 - weight), lambda g, weight: g * weight, lambda g, x, end: g * (end - x)))
+@formula(vjp=(lambda g, weight: g * (1 - weight), lambda g, weight: g * weight, lambda g, x, end: g * (end - x)), floats=True)
 def lerp(x, end, weight):
     "x + weight * (end - x)."
     return x + weight * (end - x)

@@ -11,7 +11,7 @@ from numtape.graph import Symbol
 from numtape.op import Op
 from numtape.ops.define import composite, derived
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, check_inplace, empty, rebase
+from numtape.tensor import Tensor, alias, check_inplace, empty, rebase
 
 
 def tensor_of(name: str, x) -> Tensor:
@@ -43,6 +43,11 @@ def copied(x: Tensor, spec: Spec) -> Tensor:
 
 def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
     """Write source, broadcast and converted, into the memory of target; not recorded."""
+    shape = target._spec.shape
+    if source._spec.shape != shape:
+        if layout.broadcast_shapes(name, source._spec.shape, shape) != shape:
+            raise RuntimeError(f"{name}: the source of shape {list(source._spec.shape)} cannot be broadcast to the target's shape {list(shape)}")
+        source = alias(source, like(source, shape, layout.expand_strides(source._spec.shape, source._spec.strides, shape)))
     key, operands, _, _ = elementwise.scan(_convert, (source, target._spec.dtype), target)
     plan = _convert.plans.get(key)
     if plan is None:

@@ -12,13 +12,13 @@ from numtape.device import device as device_type
 from numtape.dispatch import elementwise
 from numtape.kernels import library
 from numtape.kernels.cpu import fill as templates
-from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.kernels.cpu.driver import Table, launch
 from numtape.op import Op
 from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, from_array, make, share_array
+from numtape.tensor import Tensor, from_array, share_array
 from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int
@@ -255,8 +255,9 @@ def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=
     else:
         start, step = _py_int(start), _py_int(step)
     kernel = library.kernel("arange", templates.RAMP.format(code=code, read=word))
-    table = Table(kernel, spec.numel, 65536, 3, [], nbytes=spec.nbytes)
-    return _finish(make(launch_new(table.address, start, step), spec), requires_grad)
+    result = empty_of_spec(spec, "arange")
+    launch(Table(kernel, spec.numel, 65536, 3, []).address, result._address, start, step)
+    return _finish(result, requires_grad)
 
 
 @composite(creation=True)
@@ -270,8 +271,9 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False,
         return _finish(empty_of_spec(spec, "linspace"), requires_grad)
     kernel = library.kernel("linspace", templates.LINSPACE.format(code="u8" if spec.dtype is dtypes.bool else spec.dtype.code))
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
-    table = Table(kernel, steps, 65536, 4, [max(steps, 2)], nbytes=spec.nbytes)
-    return _finish(make(launch_new(table.address, start, end, step), spec), requires_grad)
+    result = empty_of_spec(spec, "linspace")
+    launch(Table(kernel, steps, 65536, 4, [max(steps, 2)]).address, result._address, start, end, step)
+    return _finish(result, requires_grad)
 
 
 @composite(creation=True)

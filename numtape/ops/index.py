@@ -90,6 +90,12 @@ def _one_index(index):
         index = tensor(list(index) if isinstance(index, range) else index)
     if isinstance(index, Tensor) and index._spec.dtype.kind == dtypes.INT:
         return index
+    items = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, (float, str)) or isinstance(i, Tensor) and i._spec.dtype.is_floating_point for i in items):
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), None and long, int or bool Tensors are valid indices (got "
+            f"{', '.join(str(i.dtype) if isinstance(i, Tensor) else type(i).__name__ for i in items)})"
+        )
     raise NotImplementedError(
         "index: only ints, slices, None, Ellipsis and one integer tensor are supported yet; use where, masked_fill, gather or index_select instead of "
         f"{type(index).__name__} indices"
@@ -104,7 +110,7 @@ def getitem(input, index):
         return select(x, 0, index)
     if _basic(index):
         shape, strides, offset = located(x, index)
-        return part(x, shape, strides, offset, "slice")
+        return part(x, shape, strides, offset, "slice", lambda z: getitem(z, index))
     index = _one_index(index)
     if not x._spec.ndim:
         raise IndexError("too many indices for tensor of dimension 0")
@@ -118,7 +124,7 @@ def setitem(self, index, value):
     """x[index] = value, broadcast and converted."""
     if _basic(index):
         shape, strides, offset = located(self, index)
-        target = part(self, shape, strides, offset, "slice")
+        target = part(self, shape, strides, offset, "slice", lambda z: getitem(z, index))
         if isinstance(value, Tensor):
             while value._spec.ndim > target._spec.ndim and value._spec.shape[0] == 1:
                 value = value.squeeze(0)

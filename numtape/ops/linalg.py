@@ -60,7 +60,10 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         from numtape.tensor import empty
 
         return empty(spec, "matmul")
-    return make(launch_new(table.address, a._address, b._address), spec)
+    try:
+        return make(launch_new(table.address, a._address, b._address), spec)
+    except MemoryError:
+        raise MemoryError(f"matmul: cannot allocate {spec.nbytes:,} bytes for the result of shape {spec.shape}") from None
 
 
 def _pull_product(node, g):
@@ -328,15 +331,19 @@ def _diagonals(x, lab):
     """Repeated subscripts of one operand: keep the diagonal."""
     lab = list(lab)
     while len(set(lab)) < len(lab):
-        c = next(c for c in lab if lab.count(c) > 1)
-        i = lab.index(c)
-        j = lab.index(c, i + 1)
-        s = x._spec
-        keep = [d for d in range(s.ndim) if d != j]
-        strides = [s.strides[d] + (s.strides[j] if d == i else 0) for d in keep]
-        x = part(x, [s.shape[d] for d in keep], strides, 0, "diagonal")
+        i = next(k for k, c in enumerate(lab) if lab.count(c) > 1)
+        j = lab.index(lab[i], i + 1)
+        x = _diagonal(x, i, j)
         del lab[j]
     return x, lab
+
+
+def _diagonal(x, i, j):
+    """The elements whose indices in dims i and j are equal; dim j disappears."""
+    s = x._spec
+    keep = [d for d in range(s.ndim) if d != j]
+    strides = [s.strides[d] + (s.strides[j] if d == i else 0) for d in keep]
+    return part(x, [s.shape[d] for d in keep], strides, 0, "diagonal", lambda z: _diagonal(z, i, j))
 
 
 def _contract(x, a, y, b, later):

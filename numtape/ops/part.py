@@ -14,10 +14,19 @@ from numtape.tensor import Tensor, empty
 from numtape.tensor import view as view_tensor
 
 
-def part(x: Tensor, shape, strides, offset: int, name: str) -> Tensor:
-    """A view of some of x's elements; the derivative writes into zeros there."""
-    whole, spec = x._spec, _like(x, shape, strides)
-    return view_of(x, spec, offset, name, lambda n, g: (as_strided_pull(g, spec, offset, whole),))
+def part(x: Tensor, shape, strides, offset: int, name: str, again) -> Tensor:
+    """A view of some of x's elements. `again(z)` takes the same part of another tensor of x's shape: the derivative writes
+    the gradient into that part of zeros."""
+    whole = x._spec
+    return view_of(x, _like(x, shape, strides), offset, name, lambda n, g: (into_zeros(g, whole, again),))
+
+
+def into_zeros(g: Tensor, whole: Spec, again) -> Tensor:
+    """Zeros of `whole`'s shape with g in the part that `again` takes."""
+    zeros = empty(spec_of(whole.dtype, whole.device, whole.shape), "zeros")
+    zeros.fill_(0)
+    again(zeros).copy_(g)
+    return zeros
 
 
 def as_strided_pull(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
@@ -57,7 +66,7 @@ def _relaid(g: Tensor, whole: Spec) -> Tensor:
 def as_strided_read(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
     if g._spec is not whole:
         g = _relaid(g, whole)
-    return part(g, spec.shape, spec.strides, offset, "as_strided")
+    return view_of(g, spec_of(g._spec.dtype, g._spec.device, spec.shape, spec.strides), offset, "as_strided", lambda n, gg: (as_strided_pull(gg, spec, offset, whole),))
 
 
 @composite
@@ -76,7 +85,7 @@ def narrow(input, dim, start, length):
     start = start + n if start < 0 else start
     if start + length > n:
         raise RuntimeError(f"narrow(): start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    return part(x, (*s.shape[:d], length, *s.shape[d + 1 :]), s.strides, start * s.strides[d], "narrow")
+    return part(x, (*s.shape[:d], length, *s.shape[d + 1 :]), s.strides, start * s.strides[d], "narrow", lambda z: narrow(z, d, start, length))
 
 
 @composite
@@ -86,7 +95,7 @@ def select(input, dim, index):
     s = x._spec
     if found := _specs.get((s, "select", dim, index)):
         spec, offset = found
-        return view_of(x, spec, offset, "select", lambda n, g: (as_strided_pull(g, spec, offset, s),))
+        return view_of(x, spec, offset, "select", lambda n, g: (into_zeros(g, s, lambda z: select(z, dim, index)),))
     if not s.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = layout.dim_of("select", dim, s.ndim)
@@ -96,7 +105,7 @@ def select(input, dim, index):
     index = index + n if index < 0 else index
     shape, strides = s.shape[:d] + s.shape[d + 1 :], s.strides[:d] + s.strides[d + 1 :]
     _remember((s, "select", dim, index), (_like(x, shape, strides), index * s.strides[d]))
-    return part(x, shape, strides, index * s.strides[d], "select")
+    return part(x, shape, strides, index * s.strides[d], "select", lambda z: select(z, d, index))
 
 
 @composite

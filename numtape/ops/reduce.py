@@ -236,7 +236,9 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     elif p == -math.inf:
         result = amin(x.abs(), dims, keepdim)
     elif p == 0:
-        result = sum((x != 0).to(x.dtype), dims, keepdim)
+        from numtape.ops.arithmetic import zero
+
+        result = sum((x != 0).to(x.dtype) + zero(x), dims, keepdim)
     elif p == 1:
         result = sum(x.abs(), dims, keepdim)
     else:

@@ -123,13 +123,15 @@ def _arg(name: str, input, dim, keepdim):
 @composite
 def argmax(input, dim=None, keepdim=False, *, out=None):
     "The position of the largest element, over a dim or in the flattened tensor; the first of equals."
-    return _arg("argmax", input, dim, keepdim)
+    result = _arg("argmax", input, dim, keepdim)
+    return result if out is None else into("argmax", result, out)
 
 
 @composite
 def argmin(input, dim=None, keepdim=False, *, out=None):
     "The position of the smallest element, over a dim or in the flattened tensor; the first of equals."
-    return _arg("argmin", input, dim, keepdim)
+    result = _arg("argmin", input, dim, keepdim)
+    return result if out is None else into("argmin", result, out)
 
 
 def _extreme(name, whole, elementwise, input, dim, keepdim):
@@ -156,12 +158,23 @@ def _extreme(name, whole, elementwise, input, dim, keepdim):
     return values_indices(values, indices)
 
 
+def _given(name, result, out):
+    """The result, copied into the tensor or the pair of tensors given as `out=`."""
+    if out is None:
+        return result
+    if isinstance(result, Tensor):
+        return into(name, result, out)
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TypeError(f"{name}: out: expected a pair of tensors (values, indices), got {type(out).__name__}")
+    return values_indices(*(into(name, r, o) for r, o in zip(result, out)))
+
+
 @composite
 def max(input, dim=None, keepdim=False, *, other=None, out=None):
     "The largest element; over a dim, (values, indices); with a second tensor, the elementwise maximum."
     from numtape.ops.arithmetic import maximum
 
-    return _extreme("max", reduce.amax, maximum, input, dim if other is None else other, keepdim)
+    return _given("max", _extreme("max", reduce.amax, maximum, input, dim if other is None else other, keepdim), out)
 
 
 @composite
@@ -169,4 +182,4 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None):
     "The smallest element; over a dim, (values, indices); with a second tensor, the elementwise minimum."
     from numtape.ops.arithmetic import minimum
 
-    return _extreme("min", reduce.amin, minimum, input, dim if other is None else other, keepdim)
+    return _given("min", _extreme("min", reduce.amin, minimum, input, dim if other is None else other, keepdim), out)

@@ -192,8 +192,8 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 @composite
 def ravel(input):
-    "All elements in one dim."
-    return reshape(input, -1)
+    "All elements in one dim, contiguous."
+    return view(contiguous(input), -1)
 
 
 @composite

@@ -53,7 +53,7 @@ EXTREMUM = """
 best = in0[0]
 at_best = i64(0)
 for i in range(1, length):
-    x = in0[i * step1]
+    x = in0[i * step2]
     if (x {sign} best) | ((x != x) & (best == best)):
         best = x
         at_best = i
