@@ -172,7 +172,8 @@ def test_special_values(torch, name):
 def test_special_values_at_the_ends_of_the_range(torch):
     ends = np.array([1e-30, -1e30, 3e38, 1e-45, -1e-38, 1e10, 123456.7], "f4")
     for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh", "sigmoid", "erf", "expm1", "log1p", "abs", "floor", "rsqrt", "atan", "sinh"):
-        equal(*(outcome(lambda m=m: function(m, name)(contiguous(m, ends))) for m in (nt, torch)), name, (1e-5, 2e-6))  # noqa: B023
+        given = ends[np.abs(ends) < 2**45] if name in ("sin", "cos", "tan") else ends  # beyond, numtape gives NaN: docs/accuracy.md
+        equal(*(outcome(lambda m=m: function(m, name)(contiguous(m, given))) for m in (nt, torch)), name, (1e-5, 2e-6))  # noqa: B023
 
 
 def test_conversions_between_dtypes(torch):

@@ -173,6 +173,8 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
         op.plans.clear()
     if op.traits.get("floats") and not any(a._spec.dtype.is_floating_point for a in args if isinstance(a, Tensor)):
         raise RuntimeError(f"{op.name}: not implemented for {args[0]._spec.dtype.name} tensors; expected floating point, convert with .float()")
+    if op.traits.get("numbers") and all(a._spec.dtype is dtypes.bool for a in args if isinstance(a, Tensor)):
+        raise RuntimeError(f"{op.name}: not implemented for bool tensors; convert with .to(numtape.int64)")
     symbols, tensors, numbers = leaves(op, args)
     result = trace_call(op, tuple(symbols))
     specs = [a._spec for a in args if isinstance(a, Tensor)]
@@ -358,7 +360,8 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
         plan = op.plans[key] = make_plan(op, args, target._spec)
     if recorded and mode.state.enabled and target._spec.dtype.is_floating_point:
         if not plan.direct or not op.vjp:
-            return target.copy_(call(op, args))
+            old = target.clone()
+            return target.copy_(call(op, tuple(old if a is target else a for a in args)))
         node = prepare(op, args)
         if node is not None:
             _keep_old(node, target)

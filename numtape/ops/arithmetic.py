@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from numtape.op import arithmetic, counting, floating, numeric, subtractable
-from numtape.ops.define import elementwise, formula
+from numtape import dtypes
+from numtape.ops.define import composite, elementwise, formula
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
@@ -53,10 +54,12 @@ def neg(x):
     return -x
 
 
-@elementwise(numeric, vjp=lambda g: g, inplace=False)
-def positive(x):
-    "+x, which is x."
-    return x
+@composite
+def positive(input):
+    "+input, which is input itself."
+    if input.dtype is dtypes.bool:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 @elementwise(numeric, vjp=lambda g, x: g * x.sign(), aliases=("absolute",))
@@ -168,7 +171,7 @@ def truncate_divide(x, y):
 
 
 @elementwise(
-    arithmetic,
+    numeric,
     vjp=(
         lambda g, x, y: g * _pow_slope(x, y),
         lambda g, x, y, out: g * _pow_log(x, y, out),
@@ -223,7 +226,7 @@ def _where(condition, x, y):
     return where(condition, x, y)
 
 
-@formula(vjp=(lambda g: g, lambda g, b, value: g * b * value, lambda g, a, value: g * a * value, None))
+@formula(numbers=True, vjp=(lambda g: g, lambda g, b, value: g * b * value, lambda g, a, value: g * a * value, None))
 def addcmul(x, a, b, value):
     "x + value * a * b."
     return x + value * a * b

@@ -29,7 +29,9 @@ INPLACE = {
 def pow(input, exponent, *, out=None):
     """input to the power exponent; either may be a number. Small whole exponents are products."""
     result = None
-    if type(exponent) in _NUMBERS and isinstance(input, (Tensor, Symbol)):
+    if type(exponent) is bool and isinstance(input, Tensor) and input.dtype is dtypes.bool:
+        result = input.clone() if exponent else creation.ones_like(input)
+    elif type(exponent) in _NUMBERS and isinstance(input, (Tensor, Symbol)):
         kind = input.dtype
         if exponent == 2:
             result = input * input if kind is not dtypes.bool else None
@@ -335,7 +337,7 @@ def install() -> dict:
         kind.__pow__ = pow
         kind.__neg__ = arithmetic.neg
         kind.__abs__ = arithmetic.abs
-        kind.__pos__ = lambda self: self
+        kind.__pos__ = arithmetic.positive
         kind.__invert__ = invert
     for division in ("floor_divide", "remainder"):
         checked, checked_ = _checked(TABLE[division])

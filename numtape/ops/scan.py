@@ -110,6 +110,8 @@ def _extremum(name: str, x: Tensor, d: int):
 
 def _arg(name: str, input, dim, keepdim):
     x = tensor_of(name, input).detach()
+    if x._spec.dtype is dtypes.bool:
+        raise RuntimeError(f"{name}(): does not support bool input; convert with .to(numtape.uint8)")
     if dim is None:
         if not x._spec.numel:
             raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")

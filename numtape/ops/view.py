@@ -262,7 +262,12 @@ def t(input):
     "The transpose of a matrix; vectors and numbers as they are."
     if input._spec.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return transpose(input, 0, 1) if input._spec.ndim == 2 else input
+    if input._spec.ndim < 2:
+        return input
+    s = input._spec
+    key = (s, "transpose", 0, 1)
+    spec = _specs.get(key) or _remember(key, _like(input, s.shape[::-1], s.strides[::-1]))
+    return view_of(input, spec, 0, "t", lambda n, g: (t(g),))
 
 
 @composite(aliases=("moveaxis",))

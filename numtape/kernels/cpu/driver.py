@@ -17,7 +17,6 @@ import numpy as np
 from numtape.kernels import library
 from numtape.kernels.cpu import state as at
 
-_launchable: dict[int, library.Kernel] = {}  # by the address of a table; what `launched` looks up
 
 
 class Table:
@@ -37,14 +36,14 @@ class Table:
         words[: at.TABLE_SLOTS] = [kernel.address, units, grain, count, nbytes, at.NEEDS_SCRATCH if scratch else 0, 0, 0]
         words[at.TABLE_SLOTS + arguments :] = constants
         self.kernel, self.words, self.address = kernel, words, words.ctypes.data
-        _launchable[self.address] = kernel
         if grain and units > grain:
             start_workers()
 
 
 def launched(since: int) -> list[library.Kernel]:
     """The kernels launched since launch number `since`, as far as the log of launches reaches back."""
-    return [_launchable[t] for t in launched_tables(since) if t in _launchable]
+    kernels = {k.address: k for k in library.all_kernels()}
+    return [kernels[address] for address in launched_addresses(since) if address in kernels]
 
 
 if library.JIT:
@@ -210,8 +209,8 @@ if library.JIT:
     def launch_count() -> int:
         return int(state[at.LAUNCHES])
 
-    def launched_tables(since: int) -> list[int]:
-        """The tables launched since launch number `since`, as far as the log of the last 256 reaches."""
+    def launched_addresses(since: int) -> list[int]:
+        """The addresses of the kernels launched since launch number `since`, as far as the log of the last 256 reaches."""
         count = launch_count()
         return [int(state[at.LOG + i % at.LOG_LENGTH]) for i in range(max(since, count - at.LOG_LENGTH), count)]
 else:

@@ -46,7 +46,7 @@ def launch(table, *arguments):
     slots[1:] = (ctypes.c_int64 * count).from_address(table + 8 * at.TABLE_SLOTS)
     for i, value in enumerate(arguments, 1):
         slots[i] = np.float64(value).view(np.int64) if type(value) is float else value
-    _launched.append(table)
+    _launched.append(words[at.TABLE_KERNEL])
     with np.errstate(all="ignore"):
         function(slots.ctypes.data + 8, 0, words[at.TABLE_UNITS])
 
@@ -77,5 +77,5 @@ def launch_count() -> int:
     return len(_launched)
 
 
-def launched_tables(since: int) -> list[int]:
+def launched_addresses(since: int) -> list[int]:
     return _launched[since:]

@@ -275,9 +275,10 @@ def run_table(state, table, slots):
     """Run a table whose slots stand ready; long work lets other Python threads run."""
     small()
     launches = load_word(state + 8 * LAUNCHES)
-    store_word(state + 8 * (LOG + (launches & (LOG_LENGTH - 1))), table)
+    kernel = load_word(table)
+    store_word(state + 8 * (LOG + (launches & (LOG_LENGTH - 1))), kernel)
     store_word(state + 8 * LAUNCHES, launches + 1)
-    kernel, units, grain = load_word(table), load_word(table + 8 * TABLE_UNITS), load_word(table + 8 * TABLE_GRAIN)
+    units, grain = load_word(table + 8 * TABLE_UNITS), load_word(table + 8 * TABLE_GRAIN)
     needs_scratch = load_word(table + 8 * TABLE_FLAGS) & NEEDS_SCRATCH
     scratch = 0
     if needs_scratch != 0:  # a stack of scratch blocks, popped and pushed under the GIL
