@@ -211,7 +211,10 @@ class Tensor:
         `gradient` has this tensor's shape and may be left out for one element. `retain_graph` keeps what was saved for a
         second walk, `create_graph` records the walk itself. `inputs` limits the walk to these tensors.
         """
-        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        if gradient is None and inputs is None and not create_graph and self._requires_grad and self._spec.numel == 1:
+            tape.backward((self,), (autograd._one(self),), retain_graph=retain_graph, create_graph=False)
+        else:
+            autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def register_hook(self, hook):
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if anything, takes its place."""

@@ -321,6 +321,11 @@ def pull(node, gradient):
                 gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
             else:
                 rule_op = op.pullbacks.get(i) or pullback(op, i)
+                if i == 0 and edge is node.inputs[-1] and len(node.inputs) == 2 and op.recipes[1] is not None:
+                    rule_op, places = _both(op)  # x op x: the sum of the two gradients in one kernel
+                    gradients.append(evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]))
+                    gradients.append(None)
+                    break
                 if len(places) == 2:  # g and one more: nearly always
                     first, second = places
                     u, v = gradient if first < 0 else saved[first], gradient if second < 0 else saved[second]
@@ -337,6 +342,22 @@ def pull(node, gradient):
                 gradients.append(evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]))
         i += 1
     return gradients
+
+
+def _both(op: Op):
+    """The sum of the two gradients of a binary op, as an op, and the places of its values."""
+    found = op.pullbacks.get(-1)
+    if found is None:
+        (left, left_places, _), (right, right_places, _) = op.rules()
+        places = tuple(dict.fromkeys((-1, *left_places, *right_places)))
+
+        def rule(*values):
+            value = dict(zip(places, values))
+            return left(*[value[k] for k in left_places]) + right(*[value[k] for k in right_places])
+
+        joint = Op(f"{op.name}.vjp01", "elementwise", rule, names=tuple("g" if k < 0 else f"v{k}" for k in places), static=op.static, pullback=True)
+        found = op.pullbacks[-1] = (joint, places)
+    return found
 
 
 def pullback(op: Op, i: int) -> Op:

@@ -234,23 +234,12 @@ def reducing(op: Op):
     from numtape import dtypes, layout
 
     plans: dict = {}
-    linear = op.traits.get("linear")  # its rule needs nothing saved
 
     def function(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
         if dtype is None and out is None and axis is None and keepdims is None:
-            try:
-                plan, dims = plans[input._spec, dim, keepdim]
-            except (AttributeError, KeyError, TypeError):  # a new combination, a symbol, or dims as a list
-                pass
-            else:
-                recorded = (input._requires_grad or input._base is not None and input._base._requires_grad) and _state.enabled
-                if not recorded or linear:
-                    t = make(launch_new(plan.table, input._address), plan.spec)
-                    if plan.second is not None:
-                        t = plan.second(t)
-                    if recorded:
-                        rows.note_linear(op, input, t, dims)
-                    return t
+            t = known_reduction(op, plans, input, dim, keepdim)
+            if t is not None:
+                return t
         if isinstance(input, Symbol):
             from numtape import graph
 
@@ -270,15 +259,34 @@ def reducing(op: Op):
             if dim is None:
                 raise RuntimeError(str(problem)) from None
             raise
-        if not isinstance(dim, list):
-            plan = op.plans.get((input._spec, dims, keepdim, (FULL,)))
-            if plan is not None and plan.table and (linear or not result._requires_grad):
-                if len(plans) > 4096:
-                    plans.clear()
-                plans[input._spec, dim, keepdim] = plan, dims
+        learn_reduction(op, plans, input, (input._spec, dims, keepdim, (FULL,)), dim, dims, keepdim)
         return result if out is None else into(op.name, result, out)
 
     return function
+
+
+def known_reduction(op: Op, plans: dict, input, dim, keepdim) -> Tensor | None:
+    """A reduction whose plan is known for this spec and dim, and whose rule (if it is recorded) needs nothing saved."""
+    try:
+        plan, dims = plans[input._spec, dim, keepdim]
+    except (AttributeError, KeyError, TypeError):  # a new combination, a symbol, or dims as a list
+        return None
+    recorded = (input._requires_grad or input._base is not None and input._base._requires_grad) and _state.enabled
+    if recorded and not op.traits.get("linear"):
+        return None
+    t = make(launch_new(plan.table, input._address), plan.spec)
+    if plan.second is not None:
+        t = plan.second(t)
+    return rows.note_linear(op, input, t, dims, len(op.names)) if recorded else t
+
+
+def learn_reduction(op: Op, plans: dict, input, key, dim, dims, keepdim) -> None:
+    """Remember the plan that a reduction was just run with, for `known_reduction`."""
+    plan = op.plans.get(key)
+    if plan is not None and plan.table and not isinstance(dim, list):
+        if len(plans) > 4096:
+            plans.clear()
+        plans[input._spec, dim, keepdim] = plan, dims
 
 
 def into(name: str, result: Tensor, out: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ _squeezed_specs: dict = {}
 _kept_specs: dict = {}
 
 
-def with_dims(g: Tensor, dims, shape) -> Tensor:
-    """The gradient of a reduction with the reduced dims put back, of size 1."""
-    if mode.state.enabled:
+def with_dims(g: Tensor, dims, shape, view=False) -> Tensor:
+    """The gradient of a reduction with the reduced dims put back, of size 1; with `view` not recorded in any mode."""
+    if mode.state.enabled and not view:
         return g.reshape(tuple(1 if d in dims else n for d, n in enumerate(shape)))
     key = (g._spec, dims)
     spec = _kept_specs.get(key)

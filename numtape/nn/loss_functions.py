@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -70,9 +71,9 @@ def cross_entropy(
         and target.dtype is nt.int64
         and input.is_floating_point()
     ):
-        losses = nt.ops.loss.cross_entropy_rows(input, target)
-        if losses is not None:  # else a target is no class: `_nll` names it
-            return losses.mean()
+        loss = nt.ops.loss.cross_entropy_rows(input, target).mean()
+        if math.isfinite(loss.item()):  # else a target may be no class, or ignored: `_nll` looks
+            return loss
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     logp = nt.log_softmax(input, _class_dim(input))
