@@ -227,6 +227,7 @@ VIEWS = {
     "unsqueeze": [("first", lambda m, t: t.unsqueeze(0), (x,)), ("last", lambda m, t: t.unsqueeze(-1), (x,))],
     "permute": [("", lambda m, t: t.permute(2, 0, 1), (cube,)), ("list", lambda m, t: m.permute(t, (0, -1, 1)), (cube,))],
     "transpose": [("", lambda m, t: t.transpose(0, -1), (cube,))],
+    "positive": [("vector", lambda m, t: m.positive(t), (row,)), ("matrix", lambda m, t: +t, (x,))],
     "t": [("matrix", lambda m, t: t.t(), (x,)), ("vector", lambda m, t: t.t(), (row,))],
     "movedim": [("", lambda m, t: m.movedim(t, 0, -1), (cube,)), ("several", lambda m, t: m.movedim(t, (0, 1), (1, 2)), (cube,))],
     "narrow": [("", lambda m, t: t.narrow(1, 1, 2), (cube,)), ("negative", lambda m, t: t.narrow(-1, -3, 2), (cube,))],

@@ -57,6 +57,7 @@ ATAN_TAIL = {  # (atan(t) / t - 1) / z on |t| <= 1
         0.11111111093085864, -0.14285714285375875, 0.19999999999997464, -0.3333333333333333,
     ),
 }  # fmt: skip
+LARGEST, NAN = np.float64(2.0**45), np.float64(np.nan)
 PI = (3.141592653589793, 1.2246467991473532e-16, -2.9947698097183397e-33)
 
 
@@ -66,7 +67,6 @@ def _waves(T):
     zero, half, one = f64(0), f64(0.5), f64(1)
     per_pi = f64(1 / np.pi)
     pi_1, pi_2, pi_3 = map(f64, PI)
-    largest, nan = f64(2.0**45), f64(np.nan)
     limit = f64(1.6)  # somewhat above pi / 2: far from 0, rounding may take the neighbour of the right n
     tail = polynomial(f64, *SIN_TAIL[T])
 
@@ -74,7 +74,7 @@ def _waves(T):
     def signed_sine(x, k, n):
         """(-1)**n sin(x - k pi), |x - k pi| <= pi / 2."""
         r = clamp_f64(fma(-k, pi_3, fma(-k, pi_2, fma(-k, pi_1, x))), -limit, limit)
-        r = where(fabs(x) > largest, nan, r)
+        r = where(fabs(x) > LARGEST, NAN, r)
         z = r * r
         y = fma(r * z, tail(z), r)
         even = rint(n * half) == n * half
@@ -112,6 +112,7 @@ def _tan_f32():
         x64 = f64(x)
         n = rint(x64 * PER_HALF_PI)
         r = clamp_f64(fma(-n, HALF_PI_3, fma(-n, HALF_PI_2, fma(-n, HALF_PI_1, x64))), -TAN_LIMIT, TAN_LIMIT)
+        r = where(fabs(x64) > LARGEST, NAN, r)
         z = r * r
         s = fma(r * z, sin_tail(z), r)
         c = fma(z * z, cos_tail(z), one - half * z)
@@ -132,7 +133,7 @@ def _tan_f64():
         n = rint(x * PER_HALF_PI)
         r_1 = fma(-n, HALF_PI_1, x)
         w = n * HALF_PI_2
-        r = clamp_f64(r_1 - w, -TAN_LIMIT, TAN_LIMIT)
+        r = where(fabs(x) > LARGEST, NAN, clamp_f64(r_1 - w, -TAN_LIMIT, TAN_LIMIT))
         r_lo = r_1 - r - w - fma(n, HALF_PI_2, -w) - n * HALF_PI_3
         z = r * r
         h = half * z

@@ -32,9 +32,9 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
     for callee in dict.fromkeys(library._linking_libraries):
         module.link_in(callee._get_module_for_linking(), preserve=True)
     module.link_in(llvm.parse_assembly(_entry(symbol, compiled.fndesc.llvm_func_name, parameters, returns, module)))
-    for definition in module.functions:
-        if not definition.is_declaration and definition.name != symbol:
-            definition.linkage = "internal"  # so that what was inlined everywhere disappears
+    for k, definition in enumerate(d for d in module.functions if not d.is_declaration and d.name != symbol):
+        definition.linkage = "internal"  # so that what was inlined everywhere disappears
+        definition.name = f"{symbol}.{k}"  # Numba's names count compilations; with ours the object depends on the text alone
     library._optimize_final_module()
     for definition in module.functions:  # the linker ends the process at a symbol that it does not find
         if definition.is_declaration and not definition.name.startswith("llvm.") and llvm.address_of_symbol(definition.name) is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from numtape.op import arithmetic, counting, floating, numeric, subtractable
 from numtape import dtypes
+from numtape.op import arithmetic, counting, floating, numeric, subtractable
 from numtape.ops.define import composite, elementwise, formula
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)

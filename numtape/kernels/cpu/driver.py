@@ -18,7 +18,6 @@ from numtape.kernels import library
 from numtape.kernels.cpu import state as at
 
 
-
 class Table:
     """A launch as data: the kernel, the number of work units, how they may be split, and the kernel's slots.
 
