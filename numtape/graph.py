@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 
 from numtape import dtypes
 from numtape.dtypes import dtype
@@ -96,19 +96,19 @@ def convert(symbol: Symbol, kind: dtype) -> Symbol:
     return Symbol("convert", (symbol,), kind, priority=0, extent=symbol.extent)
 
 
-def order(roots: Iterable[Symbol]) -> list[Symbol]:
-    """All symbols that the roots need, inputs first."""
-    done: set[int] = set()
+def order(roots: Iterable[Symbol], stop: Container[Symbol] = frozenset(), sources: Callable[[Symbol], tuple[Symbol, ...]] = children) -> list[Symbol]:
+    """All symbols that the roots are computed from, sources first; those in `stop`, and what only they need, are left out."""
+    done: set[Symbol] = set()
     result: list[Symbol] = []
     stack = [(r, False) for r in reversed(list(roots))]
     while stack:
         node, ready = stack.pop()
         if ready:
             result.append(node)
-        elif id(node) not in done:
-            done.add(id(node))
+        elif node not in done and node not in stop:
+            done.add(node)
             stack.append((node, True))
-            stack.extend((i, False) for i in reversed(node.inputs))
+            stack.extend((c, False) for c in reversed(sources(node)))
     return result
 
 
@@ -180,7 +180,7 @@ class Lowering:
     def lower(self, roots: Iterable[Symbol]) -> list[str]:
         """The statements that compute `roots`; afterwards `names` knows each of them."""
         lines = []
-        for node in self._needed(roots):
+        for node in order(roots, self.names.keys() | self.slots.keys()):
             text = self._expression(node)
             if node.op == "constant" or isinstance(node.value, tuple):
                 self.names[node] = text
@@ -190,20 +190,6 @@ class Lowering:
             lines.append(f"{name} = {text}")
             self.names[node] = name
         return lines
-
-    def _needed(self, roots):
-        done = set(self.names) | set(self.slots)
-        result = []
-        stack = [(r, False) for r in reversed(list(roots))]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                result.append(node)
-            elif node not in done:
-                done.add(node)
-                stack.append((node, True))
-                stack.extend((i, False) for i in reversed(children(node)))
-        return result
 
     def _expression(self, node: Symbol) -> str:
         if node.op == "constant":

@@ -29,7 +29,7 @@ def gradient(output: Symbol, target: Symbol, g: Symbol):
     """The gradient of `target` when that of `output` is `g`, as symbols; the number 0 if there is none."""
     cotangents: dict[Symbol, Symbol] = {output: g}
     depends: dict[Symbol, bool] = {}
-    nodes = graph.order([output])
+    nodes = graph.order([output], sources=lambda node: node.inputs)
     for node in nodes:
         depends[node] = node is target or any(depends[s] for s in node.inputs)
     for node in reversed(nodes):

@@ -19,7 +19,7 @@ class Program:
 
     def __init__(self, root: Symbol, tensors, numbers):
         self.root, self.tensors, self.numbers = root, tensors, numbers
-        nodes = _order(root)
+        nodes = graph.order([root])
         found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
         reductions = set(found)
         level: dict[Symbol, int] = {}
@@ -99,7 +99,7 @@ class Program:
         """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
         trial = graph.Lowering(row.names | elements, "e", row.slots, row.calls)
         trial.lower(roots)
-        for n in reversed(_order(self.root)):
+        for n in reversed(graph.order([self.root])):
             costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
             if n in trial.names and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
                 return {n: "out[i]"}
@@ -113,19 +113,6 @@ def _load(k, code, kind):
 
 def _stored(text, code):
     return f"u8({text})" if code == "b8" else text
-
-
-def _order(root, stop=frozenset()):
-    done, result, stack = set(), [], [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            result.append(node)
-        elif node not in done:
-            done.add(node)
-            stack.append((node, True))
-            stack.extend((c, False) for c in reversed(graph.children(node)) if c not in stop)
-    return result
 
 
 def _frontier(roots, stop=frozenset()):
