@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import traceback
 from heapq import heappop, heappush
 from sys import getrefcount
 
@@ -25,6 +24,8 @@ _package = os.path.dirname(os.path.dirname(__file__))
 
 def place() -> list:
     """The frames of the user's code that are being run."""
+    import traceback
+
     return [f for f in traceback.extract_stack() if not f.filename.startswith(_package)]
 
 
@@ -161,6 +162,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 parts = node.pull(node, gradient)
             except Exception as problem:
                 if node.note("trace"):
+                    import traceback
+
                     problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.rare["trace"])))
                 raise
             gradient = None

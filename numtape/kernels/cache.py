@@ -15,7 +15,6 @@ import os
 import pathlib
 import stat
 import sys
-import tempfile
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -98,6 +97,8 @@ def write(key: str, text: str, code: bytes) -> None:
 
 
 def _write_whole(path: pathlib.Path, data: bytes) -> None:
+    import tempfile  # not at the top: 10 ms that a process with a warm cache does not spend
+
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
