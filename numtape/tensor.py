@@ -202,8 +202,15 @@ class Tensor:
             self._seen = base._generation
             if base._requires_grad:
                 self._requires_grad = True
-                self._node = _view_node(base, self)
+                before, self._node = self._node, _view_node(base, self)
+                _keep_retaining(self, before)
         return self._node
+
+    def _check_inplace(self, name: str) -> None:
+        check_inplace(self, name)
+
+    def _rebase(self, node) -> None:
+        rebase(self, node)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
         """Add the gradient of this tensor to the `.grad` of the leaves it was computed from.
@@ -447,8 +454,10 @@ def check_inplace(tensor: Tensor, name: str) -> None:
 def rebase(tensor: Tensor, node) -> None:
     """After an in-place operation recorded as `node`: it becomes the history of `tensor`, of its base and its other views."""
     base = tensor._base
+    old = tensor._node
     if base is None:
         tensor._node, tensor._requires_grad = node, True
+        _keep_retaining(tensor, old)
         tensor._generation += 1
         return
     spec, offset = tensor._spec, tensor.storage_offset() - base.storage_offset()
@@ -458,6 +467,15 @@ def rebase(tensor: Tensor, node) -> None:
     base._requires_grad = True
     base._generation += 1
     tensor._node, tensor._requires_grad, tensor._seen = node, True, base._generation
+    _keep_retaining(tensor, old)
+
+
+def _keep_retaining(tensor: Tensor, old) -> None:
+    """A tensor that retains its gradient goes on doing so when an in-place operation gives it another node."""
+    kept = old.note("retain") if old is not None else None
+    if kept and any(r() is tensor for r in kept):
+        old.rare["retain"] = [r for r in kept if r() is not tensor]
+        tensor.retain_grad()
 
 
 def _view_node(base: Tensor, self: Tensor):

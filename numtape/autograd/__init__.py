@@ -19,7 +19,7 @@ def _seeds(outputs: list, gradients, name: str) -> list:
         raise RuntimeError(f"{name}: got {len(outputs)} tensors and {len(gradients)} gradients")
     seeds = []
     for i, (output, gradient) in enumerate(zip(outputs, gradients)):
-        if not output._requires_grad:
+        if not tape.needs_grad(output):
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if gradient is None:
             if output._spec.numel != 1:
@@ -78,7 +78,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """
     outputs, targets = _listed(outputs), _listed(inputs)
     for t in targets:
-        if not t._requires_grad:
+        if not tape.needs_grad(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
     found = tape.backward(

@@ -84,6 +84,7 @@ class Function:
         needs = tuple(_requires_grad(a) for a in args)
         ctx = Context(needs)
         recording = mode.state.enabled and any(needs)
+        edges = tuple(tape.edge_of(a) if n else None for a, n in zip(args, needs))
         with mode.no_grad():
             if cls.setup_context is not None:
                 outputs = cls.forward(*args)
@@ -94,7 +95,9 @@ class Function:
             return outputs
         single = not isinstance(outputs, tuple)
         results = (outputs,) if single else outputs
-        node = tape.Node(cls.__name__, tuple(tape.edge_of(a) if n else None for a, n in zip(args, needs)), None)
+        node = tape.Node(cls.__name__, edges, None)
+        for t in ctx._dirty:
+            t._check_inplace(cls.__name__)
         finished, results_info = [], []
         for i, out in enumerate(results):
             differentiable = _is_tensor(out) and out._spec.dtype.is_floating_point and not any(out is t for t in ctx._not_differentiable)
@@ -104,7 +107,10 @@ class Function:
                     out = out.detach()  # an input returned as it is: a result of its own
                 if differentiable:
                     pick = tape.Node(cls.__name__, (node,), lambda n, g, i=i: (Grads({i: g}),), out._spec)
-                    out._node, out._requires_grad = pick, True
+                    if dirty:
+                        out._rebase(pick)
+                    else:
+                        out._node, out._requires_grad = pick, True
                     ctx._outputs.append(weakref.ref(pick))
                 else:
                     ctx._outputs.append(None)
@@ -160,7 +166,7 @@ def _is_tensor(value) -> bool:
 
 
 def _requires_grad(value) -> bool:
-    return _is_tensor(value) and value._requires_grad
+    return _is_tensor(value) and tape.needs_grad(value)
 
 
 class Grads:

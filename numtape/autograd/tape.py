@@ -187,6 +187,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 node.release()
         for leaf in list(pending):  # what is left are leaves
             gradient = pending.pop(leaf)
+            if gradient._spec.shape != leaf._spec.shape:
+                raise RuntimeError(f"a derivative rule returned a gradient of shape {tuple(gradient.shape)} for a leaf of shape {tuple(leaf.shape)}")
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)
             if leaf in targets:
@@ -203,7 +205,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
         return None
     if accumulate:
         for tensor, edge in zip(inputs, wanted):
-            if type(edge) is Node and targets[edge] is not None:
+            if type(edge) is Node and targets[edge] is not None and not tensor.retains_grad:
                 _accumulate(tensor, targets[edge], create_graph)
     return [None if edge is None else targets[edge] for edge in wanted]
 

@@ -406,18 +406,15 @@ def _keep_old(node, target: Tensor) -> None:
 
 def write(op, plan, args, operands, target, name):
     """Launch into the memory of `target`; operands that overlap it in part are copied first."""
-    memory, spec = target._storage, target._spec
+    memory = target._storage
     if plan.table:
-        k = 0
-        for a in args:
-            if isinstance(a, Tensor):
-                if a._storage is memory and (a._address != target._address or a._spec is not spec) and _overlaps(a, target):
-                    operands[k] = (copy := alias(a).clone())._address
-                    if copy._spec is not a._spec:  # the copy is laid out afresh: plan again
-                        args = tuple(copy if b is a else b for b in args)
-                        key, operands, _, _ = scan(op, args, target)
-                        plan = op.plans.get(key) or op.plans.setdefault(key, make_plan(op, args, spec))
-                k += 1
+        if any(isinstance(a, Tensor) and _overlaps(a, target) for a in args):
+            # the copies live in args until the launch is over
+            args = tuple(alias(a).clone() if isinstance(a, Tensor) and _overlaps(a, target) else a for a in args)
+            key, operands, _, _ = scan(op, args, target)
+            plan = op.plans.get(key)
+            if plan is None:
+                plan = op.plans[key] = make_plan(op, args, target._spec)
         try:
             launch(plan.table, target._address, *operands)
         except OverflowError:
@@ -427,9 +424,14 @@ def write(op, plan, args, operands, target, name):
 
 
 def _overlaps(a: Tensor, b: Tensor) -> bool:
+    """Whether some element of a stands in b's memory at another place than in a."""
+    if a._storage is not b._storage:
+        return False
+    if a._address == b._address and a._spec.strides == b._spec.strides and a._spec.shape == b._spec.shape:
+        return False
     end_a = a._address + a._spec.extent * a._spec.dtype.itemsize
     end_b = b._address + b._spec.extent * b._spec.dtype.itemsize
-    return a._address < end_b and b._address < end_a and not (a._address == b._address and a._spec.strides == b._spec.strides)
+    return a._address < end_b and b._address < end_a
 
 
 def _check_target(op, args, target, name):
@@ -452,7 +454,7 @@ def call_out(op: Op, args: tuple, out: Tensor) -> Tensor:
     """Run an elementwise op into the tensor given as `out=`."""
     if not isinstance(out, Tensor):
         raise TypeError(f"{op.name}: out: expected a Tensor, got {type(out).__name__}")
-    if mode.state.enabled and (out._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args)):
+    if mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in (out, *args)):
         raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     shape = layout.broadcast_shapes(op.name, *(a._spec.shape for a in args if isinstance(a, Tensor)))
     if out._spec.shape != shape:

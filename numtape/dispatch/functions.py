@@ -293,7 +293,7 @@ def into(name: str, result: Tensor, out: Tensor) -> Tensor:
     """Copy a finished result into the tensor given as `out=`."""
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}: out: expected a Tensor, got {type(out).__name__}")
-    if mode.state.enabled and (out._requires_grad or result._requires_grad):
+    if mode.state.enabled and (tape.needs_grad(out) or tape.needs_grad(result)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     if out._spec.shape != result._spec.shape:
         if out._spec.numel:

@@ -51,9 +51,10 @@ def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     if node is not None:
         node.pull = pull
         elementwise.finish(node, out)
-        node.spec = (dims, args[0]._spec)
     if op.traits["reduces"] and not keepdim:
         out = _squeezed(out, dims)
+    if node is not None:
+        node.spec = (dims, args[0]._spec, out._spec)
     if node is not None and out._spec.dtype.is_floating_point:
         out._node, out._requires_grad = node, True
     return out
@@ -128,15 +129,16 @@ def with_dims(g: Tensor, dims, shape, view=False) -> Tensor:
 def pull(node, gradient):
     """The gradients of a row op: one kernel each, or the rule on tensors while recording."""
     op, saved = node.op, elementwise.unpack(node)
-    dims, spec = node.spec
+    dims, spec, result = node.spec
     if op.traits["reduces"]:
         gradient = with_dims(gradient, dims, spec.shape)
     values = dict(zip(op.names, saved)) | {"g": gradient, "dim": dims, "shape": spec.shape}
     recording = mode.state.enabled
     if len(saved) > len(op.names):
         values["out"] = out = alias(saved[-1])
-        if recording:
-            out._node, out._requires_grad = node, True
+        if recording:  # connected in the shape that the call returned
+            out._spec, out._node, out._requires_grad = result, node, True
+            values["out"] = with_dims(out, dims, spec.shape) if op.traits["reduces"] else out
     gradients: list = []
     for i, edge in enumerate(node.inputs):
         if edge is None:
@@ -242,7 +244,12 @@ def make_plan(op, args, dims, keepdim, extents, shape):
     sizes, inner = layout.coalesce(tuple(shape[d] for d in dims), *[tuple(s[d] for d in dims) for s in inner_order])
     if len(sizes) > 1:
         return None
-    inner_steps = [s[0] for s in inner] if sizes else [1] * len(inner_order)
+    if sizes:
+        inner_steps = [s[0] for s in inner]
+    else:  # one element: what is per row has no step
+        inner_steps = [0 if s.extent == ROW else 1 for s in tensors]
+        if not reduces:
+            inner_steps = [1, *inner_steps]
     if reduces:
         inner_steps = [1, *inner_steps]
     rest = [d for d in range(len(shape)) if d not in dims]

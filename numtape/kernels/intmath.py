@@ -18,6 +18,8 @@ def floor_divide_int(x, y):
     """Rounded down. Division by zero is refused before a kernel runs; a zero here gives zero."""
     if y == 0:
         return x - x
+    if y == -1:  # the smallest integer has no positive twin, and the machine's division traps there
+        return -x
     return x // y
 
 
@@ -25,6 +27,8 @@ def floor_divide_int(x, y):
 def truncate_divide_int(x, y):
     if y == 0:
         return x - x
+    if y == -1:
+        return -x
     q = x // y
     return q + 1 if q * y != x and (x < 0) != (y < 0) else q
 
@@ -32,7 +36,7 @@ def truncate_divide_int(x, y):
 @inline
 def remainder_int(x, y):
     """The sign of the divisor, as Python's %."""
-    if y == 0:
+    if (y == 0) | (y == -1):
         return x - x
     return x - x // y * y
 
@@ -40,7 +44,7 @@ def remainder_int(x, y):
 @inline
 def fmod_int(x, y):
     """The sign of the dividend, as C's %."""
-    if y == 0:
+    if (y == 0) | (y == -1):
         return x - x
     r = x - x // y * y
     return r - y if r != 0 and (x < 0) != (y < 0) else r

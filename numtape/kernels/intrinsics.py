@@ -187,7 +187,7 @@ slot_f32, slot_f64 = _bits("f32"), _bits("f64")
 # The casts that generated code wraps around every value, so that nothing is computed in a wider type by accident.
 if JIT:
     u8, i8, i16, i32, i64, f32, f64 = NAMES.values()
-    b8 = types.boolean
+    b8, u64 = types.boolean, types.uint64
 else:
 
     def _cast(scalar):
@@ -201,6 +201,9 @@ else:
 
     u8, i8, i16, i32, i64, f32, f64 = (_cast(NUMPY[name]) for name in NAMES)
     b8 = np.bool_
+
+    def u64(value):
+        return np.uint64(int(value) & (2**64 - 1))
 
 
 # ------------------------------------------------------------------------------------------------ exact combining

@@ -110,9 +110,9 @@ def copy_(self, source, non_blocking=False):
     if not isinstance(source, Tensor):
         source = as_tensor(source)
     write_into(source, self)
-    if mode.state.enabled and self._spec.dtype.is_floating_point and (source._requires_grad or self._requires_grad):
+    if mode.state.enabled and self._spec.dtype.is_floating_point and (tape.needs_grad(source) or tape.needs_grad(self)):
         matched = source
-        if source._requires_grad:
+        if tape.needs_grad(source):
             shape, kind = source._spec.shape, source._spec.dtype
             pull = lambda n, g: (None, sum_to(g, shape).to(kind))
         else:

@@ -54,12 +54,21 @@ def fill_(self, value):
     if isinstance(value, Tensor):
         if value._spec.ndim:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
-        if value._requires_grad:
+        if value.requires_grad:
             return self.copy_(value)
         value = value.item()
     if not isinstance(value, (_py_int, _py_float, np.generic)):
         raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
+    _check_number("fill_", value, self._spec.dtype)
     return elementwise.call_into(_fill, (self, value), self, "fill_")
+
+
+def _check_number(op, value, kind):
+    """Refuse a number that an integer dtype cannot hold."""
+    if kind.kind == dtypes.INT:
+        limits = dtypes.iinfo(kind)
+        if value != value or not limits.min <= value <= limits.max:
+            raise RuntimeError(f"{op}: value cannot be converted to type {kind.name} without overflow: {value}; it holds {limits.min} to {limits.max}")
 
 
 def zero_(self):
@@ -176,8 +185,13 @@ def _array_of(op: str, data, kind):
             raise TypeError(f"{op}: expected numbers, sequences of numbers, an array or a tensor, got {type(data).__name__} {data!r:.60}")
         if array.dtype.kind == "f":
             array = array.astype(dtypes.get_default_dtype().numpy) if kind is None else array
+        elif array.dtype == np.uint64:
+            raise RuntimeError(f"{op}: Overflow when unpacking long: {array.max()} is too large for int64")
         elif array.dtype.kind in "iu" and array.dtype != np.int64:
             array = array.astype(np.int64)
+        if kind is not None and array.size and array.dtype.kind in "iuf":
+            _check_number(op, array.min(), kind)
+            _check_number(op, array.max(), kind)
         if not array.size and kind is None:
             array = array.astype(dtypes.get_default_dtype().numpy)
     if kind is not None:

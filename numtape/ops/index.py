@@ -79,7 +79,10 @@ def _basic(index) -> bool:
 
 
 def _whole(i) -> bool:
-    return isinstance(i, Tensor) and not i._spec.ndim and i._spec.dtype.kind == dtypes.INT
+    return isinstance(i, Tensor) and not i._spec.ndim and i._spec.dtype in (dtypes.int64, dtypes.int32)
+
+
+_INDEX_DTYPES = (dtypes.int64, dtypes.int32, dtypes.bool, dtypes.uint8)  # the last two are masks, which are not supported yet
 
 
 def _one_index(index):
@@ -88,10 +91,10 @@ def _one_index(index):
         from numtape.ops.creation import tensor
 
         index = tensor(list(index) if isinstance(index, range) else index)
-    if isinstance(index, Tensor) and index._spec.dtype.kind == dtypes.INT:
+    if isinstance(index, Tensor) and index._spec.dtype in (dtypes.int64, dtypes.int32):
         return index
     items = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(i, (float, str)) or isinstance(i, Tensor) and i._spec.dtype.is_floating_point for i in items):
+    if any(isinstance(i, (float, str)) or isinstance(i, Tensor) and i._spec.dtype not in _INDEX_DTYPES for i in items):
         raise IndexError(
             "only integers, slices (`:`), ellipsis (`...`), None and long, int or bool Tensors are valid indices (got "
             f"{', '.join(str(i.dtype) if isinstance(i, Tensor) else type(i).__name__ for i in items)})"
@@ -141,6 +144,8 @@ def setitem(self, index, value):
         from numtape.ops.creation import tensor
 
         value = tensor(value, dtype=self.dtype)
+    if value._storage is self._storage:
+        value = value.clone()
     flat = index.reshape(-1).tolist()
     rows = expanded(value.to(self.dtype), (*index.shape, *self.shape[1:])).reshape(len(flat), *self.shape[1:])
     for k, i in enumerate(flat):
@@ -191,7 +196,7 @@ def index_select(input, dim, index, *, out=None):
         table = Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
         launch(table.address, result._address, dense._address, index._address, error.address)
         error.check("index_select", n, d)
-    recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, index, s),))
+    recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("index_select", result, out)
 
 
@@ -207,7 +212,7 @@ def index_add_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
         table = Table(kernel, outer * -(-inner // width), 1 + 32768 // (index._spec.numel * width), 4, [n, index._spec.numel, inner, width])
         launch(table.address, out._address, dense._address, index._address, error.address)
         error.check("index_add", n, d)
-    return recorded(out, "index_add", (g,), lambda node, gg: (index_select(gg, d, index),))
+    return recorded(out, "index_add", (g,), lambda node, gg: (index_select(gg, d, *node.unpack()),), save=(index,))
 
 
 @composite(domain="index")
@@ -229,7 +234,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
         text = lines.text("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
         run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
         error.check("gather", s.shape[d], d)
-    recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, index, s),))
+    recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("gather", result, out)
 
 
@@ -251,7 +256,7 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
         text = lines.text("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
         run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
         error.check("scatter_add", spec.shape[d], d)
-    return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, index),))
+    return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, *node.unpack()),), save=(index,))
 
 
 # ------------------------------------------------------------------------------------------------ joining

@@ -54,7 +54,7 @@ def as_strided_scatter_pull(g: Tensor, spec: Spec, offset: int, whole: Spec):
     rest = clone(g)
     if rest._spec is not whole:
         rest = _relaid(g, whole)
-    view_tensor(rest, spec, offset).fill_(0)
+    strided(rest, spec, offset, whole).fill_(0)
     return rest, inner
 
 
@@ -66,7 +66,13 @@ def _relaid(g: Tensor, whole: Spec) -> Tensor:
 def as_strided_read(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
     if g._spec is not whole:
         g = _relaid(g, whole)
-    return view_of(g, spec_of(g._spec.dtype, g._spec.device, spec.shape, spec.strides), offset, "as_strided", lambda n, gg: (as_strided_pull(gg, spec, offset, whole),))
+    return strided(g, spec, offset, whole)
+
+
+def strided(x: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
+    """The recorded view of x, which is laid out as `whole`, that `spec` at `offset` elements is."""
+    found = spec_of(x._spec.dtype, x._spec.device, spec.shape, spec.strides)
+    return view_of(x, found, offset, "as_strided", lambda n, g: (as_strided_pull(g, spec, offset, whole),))
 
 
 @composite

@@ -61,6 +61,9 @@ def _normal(t, mean, std, generator, name):
 def _integers(t, low, high, generator, name):
     if low >= high:
         raise RuntimeError(f"{name}: expects 'low' < 'high', got {low} >= {high}")
+    bounds = dtypes.iinfo(dtypes.uint8 if t.dtype is dtypes.bool else t.dtype)
+    if low < bounds.min or high - 1 > bounds.max:
+        raise RuntimeError(f"{name}: the range [{low}, {high}) is out of bounds for {t.dtype.name}, which holds {bounds.min} to {bounds.max}")
     return _draw(t, templates.integers, 2, (int(low), int(high)), generator, name)
 
 

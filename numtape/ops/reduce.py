@@ -125,7 +125,7 @@ def row_mean(x, dim):
     return sum(x, dim, True) / count(x, dim)
 
 
-@row(vjp=(lambda g, x, dim, correction: g * (x - row_mean_of(x, dim)) * (2.0 / (count(x, dim) - correction)), None, None), reduces=True, empty=math.nan)
+@row(vjp=(lambda g, x, dim, correction: g * (x - row_mean_of(x, dim)) * (2.0 * _inverse(count(x, dim) - correction)), None, None), reduces=True, empty=math.nan)
 def row_var(x, dim, correction):
     "The variance over `dim`, divided by the number of elements minus `correction`."
     d = x - sum(x, dim, True) / count(x, dim)
@@ -134,7 +134,7 @@ def row_var(x, dim, correction):
 
 @row(
     vjp=(
-        lambda g, x, out, dim, correction: g / out * (x - row_mean_of(x, dim)) * (1.0 / (count(x, dim) - correction)),
+        lambda g, x, out, dim, correction: g / out * (x - row_mean_of(x, dim)) * _inverse(count(x, dim) - correction),
         None,
         None,
     ),
@@ -145,6 +145,11 @@ def row_std(x, dim, correction):
     "The square root of the variance."
     d = x - sum(x, dim, True) / count(x, dim)
     return (sum(d * d, dim, True) / _positive(count(x, dim) - correction)).sqrt()
+
+
+def _inverse(n):
+    """1 / n, infinite for 0."""
+    return 1.0 / n if isinstance(n, Symbol) or n else math.inf
 
 
 def _positive(n):

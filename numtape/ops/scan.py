@@ -145,16 +145,16 @@ def _extreme(name, whole, elementwise, input, dim, keepdim):
     d = layout.dim_of(name, dim, x._spec.ndim)
     values, indices = _extremum(name, x, d)
     kept = indices.unsqueeze(d) if x.ndim else indices
-    if x._requires_grad:
+    if x.requires_grad:
         from numtape.ops.index import scatter_into_zeros
 
         spec = x._spec
 
         def pull(node, g):
             g = g.unsqueeze(d) if spec.ndim else g
-            return (scatter_into_zeros(g, d, kept, spec),)
+            return (scatter_into_zeros(g, d, *node.unpack(), spec),)
 
-        recorded(values, name, (x,), pull)
+        recorded(values, name, (x,), pull, save=(kept,))
     if keepdim and x.ndim:
         values, indices = values.unsqueeze(d), kept
     return values_indices(values, indices)

@@ -133,7 +133,7 @@ def normal(code):
 
 
 def integers(code):
-    """Integers in [low, high); parameters: low, high, count. 60 bits are taken, so the bias is below 2**-28 for any range of 32 bits."""
-    setup = ["low, span = p[3], p[4] - p[3]"]
-    outputs = [f"{code}(low + ((({a} << 28) ^ {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
+    """Integers in [low, high); parameters: low, high, count. 64 bits modulo the range: the bias is below range / 2**64."""
+    setup = ["low, span = p[3], u64(p[4]) - u64(p[3])"]
+    outputs = [f"{code}(low + i64(u64(({a} << 32) | {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
     return _format(TWO, "randint", code, 5, setup, [], outputs)
