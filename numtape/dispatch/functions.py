@@ -13,6 +13,8 @@ from numtape.tensor import Tensor, make
 
 _new = object.__new__
 _next = tape._next
+Node = tape.Node
+_NEITHER = (None, None)
 _state = mode.state
 _OPERANDS = (Tensor, Symbol, int, float, np.number, np.bool_)
 PUBLIC = {"x": "input", "y": "other"}
@@ -56,7 +58,7 @@ def unary(op: Op):
 
 def binary(op: Op):
     """The function of an op of two operands; known specs (or a tensor and a number) go straight to the launch."""
-    plans, call = op.plans, elementwise.call
+    plans, call, masks, name, pull = op.plans, elementwise.call, op.masks, op.name, elementwise.pull
 
     def run(input, other):
         kind = type(other)
@@ -91,10 +93,14 @@ def binary(op: Op):
                 right = other._node or other if other._base is None else tape.edge_of(other)
                 differentiated += 0 if right is None else 2
             if differentiated:
-                keeps_left, keeps_right, keeps_result = op.masks.get(differentiated) or op.mask(differentiated)
-                node = _node(op, (left, right), t)
-                node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
+                t._node = node = _new(Node)
+                t._requires_grad = True
+                node.seq = _next()
+                node.name, node.inputs, node.pull, node.op, node.spec = name, (left, right), pull, op, plan.spec
+                node.rare = {"trace": tape.place()} if _state.anomaly else None
+                keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
                 if keeps_left or keeps_right or keeps_result:
+                    node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
                     node.versions = versions = [
                         input._storage.version if keeps_left else None,
                         other._storage.version if keeps_right and not number else None,
@@ -103,7 +109,7 @@ def binary(op: Op):
                         saved.append(_twin(t))
                         versions.append(0)
                 else:
-                    node.versions = None
+                    node.saved, node.versions = (None, other) if number else _NEITHER, None
         return t
 
     def function(input, other, *, out=None):
