@@ -12,14 +12,12 @@ from numtape import dtypes, graph, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch import derive
 from numtape.graph import Symbol
-from numtape.kernels import library
-from numtape.kernels.cpu import elementwise as template
-from numtape.kernels.cpu.driver import Table, launch, launch_new
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
 from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, alias, check_inplace, empty, make, rebase
 
-GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
 PLANS = 4096  # plans kept per op
 _new = object.__new__
 
@@ -29,7 +27,7 @@ class Plan:
 
     __slots__ = ("direct", "identity", "keep", "spec", "table")
 
-    def __init__(self, table: Table | None, spec: Spec, direct: bool, identity: int | None = None):
+    def __init__(self, table, spec: Spec, direct: bool, identity: int | None = None):
         self.keep, self.table = table, table.address if table else 0
         self.spec = spec
         self.direct = direct  # whether gradients may flow as they are: no operand is broadcast or converted
@@ -194,29 +192,27 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
     return Plan(build(op.name, spec, specs, graph.convert(result, spec.dtype), tensors, numbers), spec, same and spec.dtype is result.dtype)
 
 
-def build(name, out: Spec, specs, result: Symbol, tensors, numbers) -> Table | None:
+def build(name, out: Spec, specs, result: Symbol, tensors, numbers):
     """The launch of an elementwise expression over operands of these specs; None if there is nothing to compute."""
     if out.numel == 0:
         return None
     strides = [layout.expand_strides(s.shape, s.strides, out.shape) for s in specs]
     sizes, steps = layout.coalesce(out.shape, out.strides, *strides)
-    if not sizes:
-        sizes, steps = (1,), [(1,)] * (1 + len(specs))
     printer, codes = lowering(tensors, numbers)
     lines = printer.lower([result])
-    classes = [template.stride_class(s[-1]) for s in steps]
-    text = template.text(
+    return pattern(out.device, "elementwise").table(
         name,
         f"{', '.join(s.dtype.name for s in specs)} -> {out.dtype.name}",
         printer.imports(),
-        (out.dtype.code, classes[0]),
-        list(zip((s.dtype.code for s in specs), classes[1:])),
+        out.dtype.code,
+        [s.dtype.code for s in specs],
         codes,
         lines,
         printer.cast(result, out.dtype),
+        sizes,
+        steps,
+        out.nbytes,
     )
-    kernel = library.kernel(name, text)
-    return Table(kernel, out.numel, GRAIN, 1 + len(specs) + len(codes), template.constants(sizes, steps), nbytes=out.nbytes)
 
 
 # ------------------------------------------------------------------------------------------------ recording

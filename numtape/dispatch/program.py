@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from numtape import dtypes, graph
 from numtape.graph import FULL, ROW, Symbol
-from numtape.kernels.cpu import columns, rows
-from numtape.kernels.cpu.elementwise import store_line
+from numtape.kernels import pattern
 
 WHOLE, FIRST, LAST = range(3)  # a kernel of the whole op, of a reduction's pieces, of the pieces' results
 
@@ -17,8 +16,9 @@ WHOLE, FIRST, LAST = range(3)  # a kernel of the whole op, of a reduction's piec
 class Program:
     """A traced row op, ordered into stages."""
 
-    def __init__(self, root: Symbol, tensors, numbers):
+    def __init__(self, root: Symbol, tensors, numbers, device):
         self.root, self.tensors, self.numbers = root, tensors, numbers
+        self.rows, self.columns = pattern(device, "rows"), pattern(device, "columns")
         nodes = graph.order([root])
         found = [n for n in nodes if not isinstance(n.op, str) and n.op.family == "reduction"]
         reductions = set(found)
@@ -62,38 +62,47 @@ class Program:
             for k, n in enumerate(stage):
                 a = _Accumulator(n)
                 lines, value = ([], "x0") if phase == LAST else (loop.lower([n.inputs[0]]), loop.cast(n.inputs[0], a.kind))
-                reductions.append(a.reduction(f"r{index}_{k}", lines, value, row.calls, blocks=phase != LAST))
-            body += rows.stage(loads, reductions, [f"{place} = {loop.names[n]}" for n, place in kept.items()])
+                reductions.append(self.rows.Reduction(f"r{index}_{k}", lines, value, *a.parts(row.calls, blocks=phase != LAST)))
+            body += self.rows.stage(loads, reductions, [f"{place} = {loop.names[n]}" for n, place in kept.items()])
             for n, r in zip(stage, reductions):
                 row.names[n] = f"t_{r.variable}"
                 kind = _Accumulator(n).partial if phase == FIRST else n.dtype
                 body.append(f"t_{r.variable} = {kind.code}({r.variable})")
         if phase == FIRST:
-            body.append(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
+            body += self.rows.once(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
         elif self.root.extent == ROW:
             body += row.lower([self.root])
-            body.append(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
+            body += self.rows.once(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
         else:
             body += row.lower(_frontier([self.root], stop=kept))
             loop = graph.Lowering(row.names | elements | kept, "f", row.slots, row.calls)
             lines = loop.lower([self.root])
-            store = store_line((out, out_class), loop.cast(self.root, self.root.dtype))
-            body += ["for i in range(length):", *(f"    {line}" for line in [*loads, *lines, store])]
+            place = "i * out_step" if out_class == "s" else "i"
+            body += self.rows.each([*loads, *lines, f"out[{place}] = {_stored(loop.cast(self.root, self.root.dtype), out)}"])
         signature = f"{', '.join(s.dtype.name for s in self.tensors)} -> {out}"
-        return rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
+        return self.rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
 
-    def column_text(self, name, out, operand):
+    def column_text(self, name, out, operand, phase=WHOLE):
+        """The column kernel's text, for dtype codes of out and operand."""
         row = self._printer()
         node = self.stages[0][0]
         loop = graph.Lowering(row.names | {self.tensors[0]: "x0"}, "e", row.slots, row.calls)
-        lines = row.lower(_frontier([node.inputs[0]])) + loop.lower([node.inputs[0]])
         a = _Accumulator(node)
-        reduction = a.reduction("r0", lines, loop.cast(node.inputs[0], a.kind), row.calls)
+        if phase == LAST:
+            lines, value = [], "x0"
+        else:
+            lines = row.lower(_frontier([node.inputs[0]])) + loop.lower([node.inputs[0]])
+            value = loop.cast(node.inputs[0], a.kind)
+        reduction = self.rows.Reduction("r0", lines, value, *a.parts(row.calls, blocks=phase != LAST))
         row.names[node] = "t_r0"
-        result = [f"t_r0 = {node.dtype.code}(r0)", *row.lower([self.root])]
+        if phase == FIRST:
+            result, value = [f"t_r0 = {a.partial.code}(r0)"], "t_r0"
+        else:
+            result = [f"t_r0 = {node.dtype.code}(r0)", *row.lower([self.root])]
+            value = row.cast(self.root, self.root.dtype)
         signature = f"{self.tensors[0].dtype.name} -> {out}"
-        body = (out, operand, self._codes(), reduction, result, row.cast(self.root, self.root.dtype))
-        return columns.text(name, signature, row.imports(), *body)
+        body = (out, operand, self._codes(), reduction, result, value)
+        return self.columns.text(name, signature, row.imports(), *body)
 
     def _worth_keeping(self, roots, row, elements, out) -> dict[Symbol, str]:
         """An element of the last stage that the final pass needs too and that costs more to compute than to store."""
@@ -139,8 +148,8 @@ class _Accumulator:
         self.wide = node.op.traits.get("wide", False) and self.kind is dtypes.float32
         self.partial = dtypes.float64 if self.wide else self.kind
 
-    def reduction(self, variable, lines, value, calls, blocks=True):
-        """The text of this reduction; without `blocks` over partial results, which are in their dtype already."""
+    def parts(self, calls, blocks=True):
+        """How it combines, its identity, the dtype codes of parts and total; without `blocks` over partial results, in their dtype already."""
         part = self.kind if blocks else self.partial
         function = self.op.traits.get("library")
         if function:
@@ -150,4 +159,4 @@ class _Accumulator:
         else:
             combine = lambda a, b: self.op.traits["combine"].format(a=a, b=b)
         total = self.partial.code if self.op.traits.get("wide") and part.is_floating_point and blocks else None
-        return rows.Reduction(variable, lines, value, combine, self.op.traits["identity"](part), part.code, total)
+        return combine, self.op.traits["identity"](part), part.code, total

@@ -14,15 +14,12 @@ from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise
 from numtape.dispatch.program import FIRST, LAST, Program
 from numtape.graph import FULL, ROW
-from numtape.kernels import library
-from numtape.kernels.cpu import columns, rows
-from numtape.kernels.cpu.driver import Table, launch_new
+from numtape.kernels.cpu.driver import launch_new
 from numtape.kernels.cpu.elementwise import stride_class
 from numtape.op import Op
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, empty, make
 
-PIECE = 65536  # a reduction to one number is split into pieces of this many elements, whatever the number of threads
 PLANS = 4096
 
 
@@ -254,38 +251,47 @@ def make_plan(op, args, dims, keepdim, extents, shape):
         inner_steps = [1, *inner_steps]
     rest = [d for d in range(len(shape)) if d not in dims]
     outer, outer_steps = layout.coalesce(tuple(shape[d] for d in rest), *[tuple(s[d] for d in rest) for s in (out_strides, *strides)])
-    program = Program(root, tensors, numbers)
+    program = Program(root, tensors, numbers, spec.device)
     if program.single and len(specs) == 1 and inner_steps[1] != 1 and outer and outer_steps[1][-1] == 1 and length > 1:
         return _column_plan(op, program, spec, specs[0], length, inner_steps[1], outer, outer_steps)
-    if program.single and len(specs) == 1 and not outer and length > 2 * PIECE and not numbers:
+    if program.single and len(specs) == 1 and not outer and length > 2 * program.rows.PIECE and not numbers:
         return _two_phase_plan(op, program, spec, specs[0], length, inner_steps)
     classes = [None if reduces else stride_class(inner_steps[0]), *(stride_class(s) for s in inner_steps[1:])]
     text = program.text(op.name, spec.dtype.code, [(s.dtype.code, c) for s, c in zip(specs, classes[1:])], classes[0])
-    units = prod(outer)
-    words = rows.constants(length, 0, length, outer, inner_steps, outer_steps)
-    grain = max(1, elementwise.GRAIN // max(length, 1))
-    return Plan(Table(library.kernel(op.name, text), units, grain, 1 + len(specs) + len(numbers), words, nbytes=spec.nbytes), spec)
+    arguments = 1 + len(specs) + len(numbers)
+    return Plan(program.rows.table(op.name, text, prod(outer), length, 0, length, outer, inner_steps, outer_steps, arguments, spec.nbytes), spec)
 
 
 def _two_phase_plan(op, program, spec, operand, length, inner_steps):
     """Pieces first, then the pieces' results: the same pieces whatever the number of threads."""
-    pieces = -(-length // PIECE)
+    table, piece = program.rows.table, program.rows.PIECE
+    pieces = -(-length // piece)
     partial = program.reductions[0].partial
     partials = spec_of(partial, spec.device, (pieces,))
     text = program.text(op.name, partial.code, [(operand.dtype.code, stride_class(inner_steps[1]))], None, phase=FIRST)
-    words = rows.constants(PIECE, length, length, (pieces,), inner_steps, [(1,), (PIECE * inner_steps[1],)])
-    first = Table(library.kernel(op.name, text), pieces, 1, 2, words, nbytes=partials.nbytes)
+    first = table(op.name, text, pieces, piece, length, length, (pieces,), inner_steps, [(1,), (piece * inner_steps[1],)], 2, partials.nbytes)
     text = program.text(op.name, spec.dtype.code, [(partial.code, "c")], None, phase=LAST)
-    words = rows.constants(pieces, 0, length, (), (1, 1), [(), ()])
-    last = Table(library.kernel(op.name, text), 1, 0, 2, words, nbytes=spec.nbytes)
+    last = table(op.name, text, 1, pieces, 0, length, (), (1, 1), [(), ()], 2, spec.nbytes)
     return Plan(first, partials, lambda parts, table=last: make(launch_new(table.address, parts._address), spec))
 
 
 def _column_plan(op, program, spec, operand, length, row_step, outer, outer_steps):
-    text = program.column_text(op.name, spec.dtype.code, operand.dtype.code)
-    count, (out_steps, in_steps) = outer[-1], outer_steps
-    words = columns.constants(length, count, row_step, out_steps[-1], outer[:-1], out_steps[:-1], in_steps[:-1])
-    units = prod(outer[:-1]) * -(-count // columns.WIDTH)
-    grain = max(1, elementwise.GRAIN // (length * min(count, columns.WIDTH)))
+    """A reduction along columns side by side; where few columns are long (and the device wants more units) in two phases."""
+    *rest, count = outer
+    out_steps, in_steps = outer_steps
     arguments = 2 + len(program.numbers)
-    return Plan(Table(library.kernel(op.name, text), units, grain, arguments, words, nbytes=spec.nbytes), spec)
+    table, code = program.columns.table, operand.dtype.code
+    pieces = 1 if program.numbers else program.columns.pieces(length, prod(outer))
+    if pieces == 1:
+        text = program.column_text(op.name, spec.dtype.code, code)
+        return Plan(table(op.name, text, length, 0, count, row_step, out_steps[-1], rest, out_steps[:-1], in_steps[:-1], arguments, spec.nbytes), spec)
+    piece = -(-length // pieces)
+    pieces = -(-length // piece)
+    partial = program.reductions[0].partial
+    partials = spec_of(partial, spec.device, (*rest, pieces, count))
+    text = program.column_text(op.name, partial.code, code, FIRST)
+    steps = (*in_steps[:-1], piece * row_step)
+    first = table(op.name, text, piece, length, count, row_step, 1, (*rest, pieces), partials.strides[:-1], steps, arguments, partials.nbytes)
+    text = program.column_text(op.name, spec.dtype.code, partial.code, LAST)
+    last = table(op.name, text, pieces, 0, count, count, out_steps[-1], rest, out_steps[:-1], partials.strides[:-2], arguments, spec.nbytes)
+    return Plan(first, partials, lambda parts, table=last: make(launch_new(table.address, parts._address), spec))

@@ -11,6 +11,13 @@ True
 
 from __future__ import annotations
 
+from importlib import import_module
+
+
+def pattern(device, name: str):
+    """The module of a pattern ("elementwise", "rows", ...) for a device: the same functions in kernels/cpu/ and kernels/cuda/."""
+    return import_module(f"numtape.kernels.{device.type}.{name}")
+
 
 def last():
     """The kernel launched last (its `name` and `text`, runnable as it stands), or None. The log holds 256 launches."""

@@ -35,6 +35,9 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
     for k, definition in enumerate(d for d in module.functions if not d.is_declaration and d.name != symbol):
         definition.linkage = "internal"  # so that what was inlined everywhere disappears
         definition.name = f"{symbol}.{k}"  # Numba's names count compilations; with ours the object depends on the text alone
+    for variable in module.global_variables:
+        if variable.name.startswith("_ZN08NumbaEnv") and not variable.is_declaration:  # never read; numbered by Numba, too
+            variable.linkage = "internal"
     library._optimize_final_module()
     for definition in module.functions:  # the linker ends the process at a symbol that it does not find
         if definition.is_declaration and not definition.name.startswith("llvm.") and llvm.address_of_symbol(definition.name) is None:

@@ -10,9 +10,8 @@ from numtape import dtypes
 from numtape.device import cpu
 from numtape.device import device as device_type
 from numtape.dispatch import elementwise
-from numtape.kernels import library
-from numtape.kernels.cpu import fill as templates
-from numtape.kernels.cpu.driver import Table, launch
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch
 from numtape.op import Op
 from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite
@@ -262,15 +261,13 @@ def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=
     spec = _spec("arange", (max(count, 0),), kind, device)
     if not spec.numel:
         return _finish(empty_of_spec(spec, "arange"), requires_grad)
-    code = "u8" if kind is dtypes.bool else kind.code
-    word = "slot_f64(p, 1), slot_f64(p, 2)" if kind.is_floating_point else "p[1], p[2]"
     if kind.is_floating_point:
         start, step = _py_float(start), _py_float(step)
     else:
         start, step = _py_int(start), _py_int(step)
-    kernel = library.kernel("arange", templates.RAMP.format(code=code, read=word))
+    table = pattern(spec.device, "fill").ramp("u8" if kind is dtypes.bool else kind.code, kind.is_floating_point, spec.numel)
     result = empty_of_spec(spec, "arange")
-    launch(Table(kernel, spec.numel, 65536, 3, []).address, result._address, start, step)
+    launch(table.address, result._address, start, step)
     return _finish(result, requires_grad)
 
 
@@ -283,10 +280,10 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False,
     spec = _spec("linspace", (steps,), dtype, device)
     if not steps:
         return _finish(empty_of_spec(spec, "linspace"), requires_grad)
-    kernel = library.kernel("linspace", templates.LINSPACE.format(code="u8" if spec.dtype is dtypes.bool else spec.dtype.code))
+    table = pattern(spec.device, "fill").linspace("u8" if spec.dtype is dtypes.bool else spec.dtype.code, steps)
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     result = empty_of_spec(spec, "linspace")
-    launch(Table(kernel, steps, 65536, 4, [max(steps, 2)]).address, result._address, start, end, step)
+    launch(table.address, result._address, start, end, step)
     return _finish(result, requires_grad)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from math import prod
 
 import numpy as np
@@ -10,11 +9,8 @@ import numpy as np
 from numtape import dtypes, layout
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import library
-from numtape.kernels.cpu import gather as templates
-from numtape.kernels.cpu import lines
-from numtape.kernels.cpu.driver import Table, launch
-from numtape.kernels.cpu.elementwise import SIZES
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, tensor_of, write_into
 from numtape.ops.define import composite
 from numtape.ops.part import narrow, part, select
@@ -153,16 +149,9 @@ def setitem(self, index, value):
 
 
 # ------------------------------------------------------------------------------------------------ kernels with an index
-class _Error:
-    """Two words that a kernel sets when an index is out of range."""
-
-    def __init__(self):
-        self.words = (ctypes.c_int64 * 2)()
-        self.address = ctypes.addressof(self.words)
-
-    def check(self, name: str, n: int, dim: int):
-        if self.words[0]:
-            raise IndexError(f"{name}: index {self.words[1]} is out of bounds for dimension {dim} with size {n}")
+def _error_cell(name: str, device, n: int, dim: int):
+    """Two words that a kernel sets when an index is out of range for a dim of size n; `check()` raises the error."""
+    return pattern(device, "driver").index_check(name, n, dim)
 
 
 def _memory_code(kind) -> str:
@@ -191,11 +180,10 @@ def index_select(input, dim, index, *, out=None):
     result = empty(spec_of(s.dtype, s.device, (*s.shape[:d], count, *s.shape[d + 1 :])), "index_select")
     outer, n, inner = prod(s.shape[:d]), s.shape[d], prod(s.shape[d + 1 :])
     if result._spec.numel:
-        code, error = _memory_code(s.dtype), _Error()
-        kernel = library.kernel("index_select", templates.SELECT.format(code=code, size=SIZES[code]))
-        table = Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
+        error = _error_cell("index_select", s.device, n, d)
+        table = pattern(s.device, "gather").select(_memory_code(s.dtype), outer, n, count, inner)
         launch(table.address, result._address, dense._address, index._address, error.address)
-        error.check("index_select", n, d)
+        error.check()
     recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("index_select", result, out)
 
@@ -207,11 +195,10 @@ def index_add_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
     dense = contiguous(g.detach())
     outer, n, inner = prod(spec.shape[:d]), spec.shape[d], prod(spec.shape[d + 1 :])
     if dense._spec.numel:
-        code, width, error = spec.dtype.code, 64, _Error()
-        kernel = library.kernel("index_add", templates.ADD.format(code=code, size=SIZES[code]))
-        table = Table(kernel, outer * -(-inner // width), 1 + 32768 // (index._spec.numel * width), 4, [n, index._spec.numel, inner, width])
+        error = _error_cell("index_add", spec.device, n, d)
+        table = pattern(spec.device, "gather").add(spec.dtype.code, outer, n, index._spec.numel, inner)
         launch(table.address, out._address, dense._address, index._address, error.address)
-        error.check("index_add", n, d)
+        error.check()
     return recorded(out, "index_add", (g,), lambda node, gg: (index_select(gg, d, *node.unpack()),), save=(index,))
 
 
@@ -228,12 +215,12 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     s = x._spec
     result = empty(spec_of(s.dtype, s.device, index._spec.shape), "gather")
     if result._spec.numel:
-        error = _Error()
+        error, lines = _error_cell("gather", s.device, s.shape[d], d), pattern(s.device, "lines")
         code = s.dtype.code
         setup = ("size, bad = p[3], out_i64(p[4])",)
         text = lines.text("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
         run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
-        error.check("gather", s.shape[d], d)
+        error.check()
     recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("gather", result, out)
 
@@ -251,11 +238,12 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
     if spec.ndim == 0:
         return out.copy_(g)
     if index._spec.numel:
-        code, error = spec.dtype.code, _Error()
+        code, lines = spec.dtype.code, pattern(spec.device, "lines")
+        error = _error_cell("scatter_add", spec.device, spec.shape[d], d)
         setup = ("size, bad = p[3], out_i64(p[4])",)
         text = lines.text("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
         run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
-        error.check("scatter_add", spec.shape[d], d)
+        error.check()
     return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, *node.unpack()),), save=(index,))
 
 

@@ -10,9 +10,8 @@ from numtape.autograd.tape import needs_grad
 from numtape.dispatch import elementwise
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded, wanted
-from numtape.kernels import library
-from numtape.kernels.cpu import matmul_plan
-from numtape.kernels.cpu.driver import Table, launch, launch_new
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import TABLE
 from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite
@@ -21,9 +20,6 @@ from numtape.ops.view import expanded
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, make
 
-KERNEL = '''"""matmul: {code}; the kernel is numtape/kernels/cpu/matmul.py"""
-from numtape.kernels.cpu.matmul import kernel_{code} as kernel
-'''
 _plans: dict = {}
 
 
@@ -35,17 +31,10 @@ def _plan(a, b):
     spec = spec_of(a.dtype, a.device, (*batch, m, n))
     if not spec.numel:
         return None, spec
-    rows, row_blocks, columns, column_blocks = matmul_plan.plan_blocks(prod(batch), m, n, k, a.dtype.itemsize)
     sizes, (c_steps, a_steps, b_steps) = layout.coalesce(batch, spec.strides[:-2], a.strides[:-2], b.strides[:-2])
-    if len(sizes) > matmul_plan.MAX_BATCH_NDIM:
-        raise RuntimeError(f"matmul: at most {matmul_plan.MAX_BATCH_NDIM} batch dims that cannot be merged, got {len(sizes)}")
     strides = [*a.strides[-2:], *b.strides[-2:], n]
-    words = [m, n, k, *strides, rows, row_blocks, columns, column_blocks, 0, len(sizes), *sizes, *c_steps, *a_steps, *b_steps]
-    kernel = library.kernel("matmul", KERNEL.format(code=a.dtype.code))
-    units = prod(batch) * row_blocks * column_blocks
-    work = 2 * m * n * k // (row_blocks * column_blocks)
-    table = Table(kernel, units, 1 + matmul_plan.UNIT_FLOPS // max(work, 1) if units > 1 else 0, 3, words, nbytes=spec.nbytes, scratch=True)
-    return table, spec
+    plan = pattern(a.device, "matmul_plan")
+    return plan.table(a.dtype.code, m, n, k, strides, sizes, c_steps, a_steps, b_steps, spec.nbytes), spec
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import builtins
 
 from numtape import dtypes, random
 from numtape.autograd import mode
-from numtape.kernels import library
-from numtape.kernels.cpu import random as templates
-from numtape.kernels.cpu.driver import Table, launch
+from numtape.device import cpu
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch
 from numtape.ops.creation import _finish, _like_spec, _spec
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
@@ -16,16 +16,12 @@ from numtape.spec import spec_of
 from numtape.tensor import Tensor, check_inplace
 from numtape.tensor import empty as empty_of_spec
 
-GRAIN = 4096  # blocks of four numbers below which a second thread does not pay
 
-
-def _draw(target: Tensor, template, words: int, parameters, generator, name: str) -> Tensor:
-    """Fill a contiguous tensor with a draw; `words` is the number of elements a counter block gives."""
+def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor:
+    """Fill a contiguous tensor with a draw: uniform, normal or integers."""
     s = target._spec
     if s.numel:
-        code = "u8" if s.dtype is dtypes.bool else s.dtype.code
-        kernel = library.kernel(name, template(code))
-        table = Table(kernel, -(-s.numel // words), GRAIN, 5, [s.numel])
+        table = pattern(s.device, "random").table(name, draw, "u8" if s.dtype is dtypes.bool else s.dtype.code, s.numel)
         launch(table.address, target._address, *(generator or random.default_generator).draw(), *parameters)
     return target
 
@@ -51,11 +47,11 @@ def _float_only(op, spec):
 
 
 def _uniform(t, low, high, generator, name):
-    return _draw(t, templates.uniform, 4 if t.dtype is dtypes.float32 else 2, (float(low), float(high)), generator, name)
+    return _draw(t, "uniform", (float(low), float(high)), generator, name)
 
 
 def _normal(t, mean, std, generator, name):
-    return _draw(t, templates.normal, 4 if t.dtype is dtypes.float32 else 2, (float(mean), float(std)), generator, name)
+    return _draw(t, "normal", (float(mean), float(std)), generator, name)
 
 
 def _integers(t, low, high, generator, name):
@@ -64,7 +60,7 @@ def _integers(t, low, high, generator, name):
     bounds = dtypes.iinfo(dtypes.uint8 if t.dtype is dtypes.bool else t.dtype)
     if low < bounds.min or high - 1 > bounds.max:
         raise RuntimeError(f"{name}: the range [{low}, {high}) is out of bounds for {t.dtype.name}, which holds {bounds.min} to {bounds.max}")
-    return _draw(t, templates.integers, 2, (int(low), int(high)), generator, name)
+    return _draw(t, "integers", (int(low), int(high)), generator, name)
 
 
 @composite(creation=True, random=True)
@@ -103,8 +99,7 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False,
     spec = _spec("randperm", (n,), dtypes.int64, device)
     out = empty_of_spec(spec, "randperm")
     if n:
-        kernel = library.kernel("randperm", templates.PERMUTATION.format(imports=""))
-        table = Table(kernel, 1, 0, 3, [n])
+        table = pattern(cpu, "random").permutation(n)
         launch(table.address, out._address, *(generator or random.default_generator).draw())
     return out if dtype is None else out.to(dtype)
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from numtape import dtypes, layout
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import library
-from numtape.kernels.cpu import lines as template
-from numtape.kernels.cpu.driver import Table, launch
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch
 from numtape.op import accumulating
 from numtape.ops import reduce
 from numtape.ops.copy import copied, tensor_of
@@ -47,12 +46,11 @@ def _lay_out(name, text, specs, dim, length, extra, reverse, shape):
     shape = shape or specs[-1].shape
     rest = [d for d in range(len(shape)) if d != dim]
     sizes, strides = layout.coalesce(tuple(shape[d] for d in rest), *[tuple(s.strides[d] for d in rest) for s in specs])
-    units = prod(sizes)
-    if units == 0:
+    if prod(sizes) == 0:
         return None, ()
     sign = -1 if reverse else 1
     steps = [sign * (s.strides[dim] if s.ndim else 1) for s in specs]
-    table = Table(library.kernel(name, text), units, 1 + 16384 // (length or 1), len(specs) + extra, template.constants(length, steps, sizes, strides))
+    table = pattern(specs[0].device, "lines").table(name, text, length, steps, sizes, strides, extra)
     return table, [(length - 1) * s.strides[dim] * s.dtype.itemsize if reverse else 0 for s in specs]
 
 
@@ -61,7 +59,7 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
     if not x._spec.ndim:
         return copied(x, out._spec)
     if x._spec.numel:
-        source = x._spec.dtype
+        source, template = x._spec.dtype, pattern(x._spec.device, "lines")
         accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
         body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
         text = template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
@@ -97,7 +95,7 @@ def _extremum(name: str, x: Tensor, d: int):
         raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
     values = empty(spec_of(s.dtype, s.device, shape), name)
     indices = empty(spec_of(dtypes.int64, s.device, shape), name)
-    code = s.dtype.code
+    code, template = s.dtype.code, pattern(s.device, "lines")
     body = template.EXTREMUM.format(sign=">" if name in ("max", "argmax") else "<")
     text = template.text(name, s.dtype.name, (code, "i64"), (code,), body)
     if s.ndim == 0:

@@ -9,7 +9,11 @@ dims, and for each outer dim, innermost first: its size and the strides (out, in
 
 from __future__ import annotations
 
-from numtape.kernels.cpu.elementwise import SIZES, scalar_lines
+from math import prod
+
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+from numtape.kernels.cpu.elementwise import GRAIN, SIZES, scalar_lines
 
 WIDTH = 512
 
@@ -100,6 +104,19 @@ def text(name, signature, imports, out, operand, scalars, reduction, result_line
         combine_total=store(reduction.combine(value("total[j]", accumulator), f"{accumulator}({part})"), accumulator),
         finish="\n".join(f"            {line}" for line in finish),
     )
+
+
+def pieces(rows, columns):
+    """Into how many pieces of rows a reduction is cut: here never, since a column is walked at the speed of memory."""
+    return 1
+
+
+def table(name, text, rows, limit, columns, row_step, out_step, sizes, out_strides, in_strides, arguments, nbytes):
+    """The launch; `sizes` and strides of the outer dims, outermost first."""
+    units = prod(sizes) * -(-columns // WIDTH)
+    grain = max(1, GRAIN // (rows * min(columns, WIDTH)))
+    words = constants(rows, columns, row_step, out_step, sizes, out_strides, in_strides)
+    return Table(library.kernel(name, text), units, grain, arguments, words, nbytes=nbytes)
 
 
 def constants(rows, columns, row_step, out_step, sizes, out_strides, in_strides):

@@ -69,6 +69,7 @@ if library.JIT:
         at.OBJECT_FREE: _python("PyObject_Free"),
         at.SAVE_THREAD: _python("PyEval_SaveThread"),
         at.RESTORE_THREAD: _python("PyEval_RestoreThread"),
+        at.CALL: _python("PyObject_Vectorcall"),
         at.POSIX_MEMALIGN: _c("posix_memalign"),
         at.FREE: _c("free"),
         at.SCHED_YIELD: _c("sched_yield"),
@@ -214,3 +215,16 @@ if library.JIT:
         return [int(state[at.LOG + i % at.LOG_LENGTH]) for i in range(max(since, count - at.LOG_LENGTH), count)]
 else:
     from numtape.kernels.cpu.plain import *  # noqa: F403
+
+
+class index_check:
+    """Two words that a kernel sets when an index is out of range; `check` raises the error once the kernel has run."""
+
+    def __init__(self, name: str, n: int, dim: int):
+        self.name, self.n, self.dim = name, n, dim
+        self.words = (ctypes.c_int64 * 2)()
+        self.address = ctypes.addressof(self.words)
+
+    def check(self) -> None:
+        if self.words[0]:
+            raise IndexError(f"{self.name}: index {self.words[1]} is out of bounds for dimension {self.dim} with size {self.n}")

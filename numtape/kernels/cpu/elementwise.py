@@ -9,6 +9,13 @@ and for each outer dim, innermost first: its size and the strides (out, inputs).
 
 from __future__ import annotations
 
+from math import prod
+
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+
+GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
+
 TEXT = '''"""{name}: {signature}"""
 from numtape.kernels.intrinsics import *
 {imports}
@@ -108,6 +115,15 @@ def constants(sizes, strides):
     for d in range(len(sizes) - 2, -1, -1):
         words += [sizes[d], *(s[d] for s in strides)]
     return words
+
+
+def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, steps, nbytes):
+    """The launch of an expression: `out` and `inputs` are dtype codes, `steps` their strides (out first) over the merged `sizes`."""
+    if not sizes:
+        sizes, steps = (1,), [(1,)] * (1 + len(inputs))
+    first, *rest = (stride_class(s[-1]) for s in steps)
+    kernel = library.kernel(name, text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result))
+    return Table(kernel, prod(sizes), GRAIN, 1 + len(inputs) + len(scalars), constants(sizes, steps), nbytes=nbytes)
 
 
 def stride_class(stride):

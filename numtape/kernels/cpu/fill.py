@@ -1,5 +1,10 @@
 """Sequences: values that depend on their position only."""
 
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+
+GRAIN = 65536
+
 RAMP = '''"""ramp: {code}"""
 from numtape.kernels.intrinsics import *
 
@@ -26,3 +31,14 @@ def kernel(args, start, stop):
         from_end = last - step * f64(count - 1 - i)
         out[i] = {code}(from_start if i < count // 2 else from_end)
 '''
+
+
+def ramp(code, floating, count):
+    """The launch of an arithmetic sequence; arguments: out, first, step (numbers of the kind that `floating` says)."""
+    read = "slot_f64(p, 1), slot_f64(p, 2)" if floating else "p[1], p[2]"
+    return Table(library.kernel("arange", RAMP.format(code=code, read=read)), count, GRAIN, 3, [])
+
+
+def linspace(code, count):
+    """The launch of equally spaced numbers; arguments: out, first, last, step."""
+    return Table(library.kernel("linspace", LINSPACE.format(code=code)), count, GRAIN, 4, [max(count, 2)])

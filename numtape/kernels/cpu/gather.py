@@ -7,6 +7,12 @@ for any number of threads. An index out of range sets the error cell and touches
 
 from __future__ import annotations
 
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+from numtape.kernels.cpu.elementwise import SIZES
+
+WIDTH = 64  # columns of a unit of `index_add`
+
 SELECT = '''"""index_select: {code}"""
 from numtape.kernels.intrinsics import *
 
@@ -52,3 +58,15 @@ def kernel(args, start, stop):
                 for i in range(last - first):
                     out[i] = {code}(out[i] + x[i])
 '''
+
+
+def select(code, outer, n, count, inner):
+    """The launch of index_select: `count` rows of `n`, of `inner` elements; arguments: out, x, index, error cell."""
+    kernel = library.kernel("index_select", SELECT.format(code=code, size=SIZES[code]))
+    return Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
+
+
+def add(code, outer, n, count, inner):
+    """The launch of index_add: `count` rows added into `n`; arguments: out, x, index, error cell."""
+    kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code]))
+    return Table(kernel, outer * -(-inner // WIDTH), 1 + 32768 // (count * WIDTH), 4, [n, count, inner, WIDTH])

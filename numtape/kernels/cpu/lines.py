@@ -8,7 +8,10 @@ among threads gives the same bits; within a line the order is fixed.
 from __future__ import annotations
 
 import functools
+from math import prod
 
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES, offset_lines
 
 TEXT = '''"""{name}: {signature}"""
@@ -84,6 +87,11 @@ def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"        {line}" for line in body.strip().splitlines()),
     )
+
+
+def table(name, text, length, steps, sizes, strides, extra):
+    """The launch over all lines; the arguments are the operands' addresses and `extra` words."""
+    return Table(library.kernel(name, text), prod(sizes), 1 + 16384 // (length or 1), len(steps) + extra, constants(length, steps, sizes, strides))
 
 
 def constants(length, steps, sizes, strides):

@@ -1,4 +1,4 @@
-"""How a matrix product is described to its kernel and cut into work units. Imports neither Numba nor llvmlite.
+"""How a matrix product is described to its kernel and cut into work units. Does not import Numba.
 
 `kernels/cpu/matmul.py` holds the kernels. Everything a caller needs besides their machine code is here, so that a process that
 loads cached kernels never imports the compiler.
@@ -6,6 +6,15 @@ loads cached kernels never imports the compiler.
 The kernel reads int64 slots; strides count elements. After `BATCH_NDIM` come the batch sizes, then the batch strides of C, of A and
 of B, each `ndim` slots. A unit is one (batch index, column block, row block), the row block running fastest.
 """
+
+from math import prod
+
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+
+KERNEL = '''"""matmul: {code}; the kernel is numtape/kernels/cpu/matmul.py"""
+from numtape.kernels.cpu.matmul import kernel_{code} as kernel
+'''
 
 C, A, B = 0, 1, 2  # addresses
 M, N, K = 3, 4, 5
@@ -15,6 +24,7 @@ ACCUMULATE = 15  # 0: C = A @ B, 1: C += A @ B
 BATCH_NDIM = 16
 BATCH = 17
 MAX_BATCH_NDIM = 6
+ITEMSIZE = {"u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 
 # Scratch of one thread, 64-byte aligned; its address stands in the word before the first slot. Three parts, in bytes:
 TILE_BYTES = 8 << 10  # one micro-tile of C that hangs over the edge
@@ -28,6 +38,20 @@ MAX_UNITS = 32  # 4 for each of 8 threads
 # edges of blocks then fall between micro-tiles. Nothing but speed depends on it.
 ROW_STEP, COL_STEP = 24, 64
 MOVE_FLOPS = 8  # moving one byte takes as long as about this many flops
+
+
+def table(code, m, n, k, strides, sizes, c_steps, a_steps, b_steps, nbytes):
+    """The launch of (m, k) by (k, n); `strides` are those of A, of B (row, column) and of C's rows, in elements; `sizes` the
+    merged batch dims with the strides of C, A and B in them."""
+    if len(sizes) > MAX_BATCH_NDIM:
+        raise RuntimeError(f"matmul: at most {MAX_BATCH_NDIM} batch dims that cannot be merged, got {len(sizes)}")
+    batch = prod(sizes)
+    rows, row_blocks, columns, column_blocks = plan_blocks(batch, m, n, k, ITEMSIZE[code])
+    words = [m, n, k, *strides, rows, row_blocks, columns, column_blocks, 0, len(sizes), *sizes, *c_steps, *a_steps, *b_steps]
+    units = batch * row_blocks * column_blocks
+    work = 2 * m * n * k // (row_blocks * column_blocks)
+    grain = 1 + UNIT_FLOPS // max(work, 1) if units > 1 else 0
+    return Table(library.kernel("matmul", KERNEL.format(code=code)), units, grain, 3, words, nbytes=nbytes, scratch=True)
 
 
 def plan_blocks(batch: int, m: int, n: int, k: int, itemsize: int) -> tuple[int, int, int, int]:

@@ -6,6 +6,11 @@ float64 take a block). So the bits are the same for any number of threads, and o
 Slots: out address, seed, offset; then the draw's own parameters. A unit is one block of four words.
 """
 
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+
+GRAIN = 4096  # blocks of four numbers below which a second thread does not pay
+
 PHILOX = '''from numtape.kernels.intrinsics import *
 {imports}
 
@@ -137,3 +142,22 @@ def integers(code):
     setup = ["low, span = p[3], u64(p[4]) - u64(p[3])"]
     outputs = [f"{code}(low + i64(u64(({a} << 32) | {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
     return _format(TWO, "randint", code, 5, setup, [], outputs)
+
+
+DRAWS = {"uniform": uniform, "normal": normal, "integers": integers}
+
+
+def words(draw, code):
+    """The number of elements that a counter block gives."""
+    return 4 if code == "f32" and draw != "integers" else 2
+
+
+def table(name, draw, code, count):
+    """The launch of a draw; arguments: out, seed, offset and the draw's two parameters."""
+    kernel = library.kernel(name, DRAWS[draw](code))
+    return Table(kernel, -(-count // words(draw, code)), GRAIN, 5, [count])
+
+
+def permutation(count):
+    """The launch of randperm; arguments: out, seed, offset."""
+    return Table(library.kernel("randperm", PERMUTATION.format(imports="")), 1, 0, 3, [count])

@@ -12,9 +12,12 @@ of one run of that many elements, the last one shorter.
 
 from __future__ import annotations
 
-from numtape.kernels.cpu.elementwise import load_lines, offset_lines, scalar_lines
+from numtape.kernels import library
+from numtape.kernels.cpu.driver import Table
+from numtape.kernels.cpu.elementwise import GRAIN, load_lines, offset_lines, scalar_lines
 
 BLOCK = 1024
+PIECE = 65536  # a reduction to one number is split into pieces of this many elements, whatever the number of threads
 
 TEXT = '''"""{name}: {signature}"""
 from numtape.kernels.intrinsics import *
@@ -66,6 +69,16 @@ def stage(loads, reductions, spill=()):
     return text + loop
 
 
+def each(lines):
+    """The text of a pass over the row: `lines` for each element i."""
+    return ["for i in range(length):", *(f"    {line}" for line in lines)]
+
+
+def once(line):
+    """The text of what is done once a row."""
+    return [line]
+
+
 def text(name, signature, imports, out, inputs, scalars, body):
     """The kernel's text; `out` is (dtype code, stride class or None for one number a row), `body` the lines of all stages."""
     operands = [out, *inputs]
@@ -82,6 +95,12 @@ def text(name, signature, imports, out, inputs, scalars, body):
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"        {line}" for line in body),
     )
+
+
+def table(name, text, units, length, limit, count, sizes, inner, strides, arguments, nbytes):
+    """The launch over `units` rows; `sizes` and `strides` of the outer dims, `inner` strides, each for out and the inputs."""
+    grain = 1 if limit else max(1, GRAIN // max(length, 1))
+    return Table(library.kernel(name, text), units, grain, arguments, constants(length, limit, count, sizes, inner, strides), nbytes=nbytes)
 
 
 def constants(length, limit, count, sizes, inner, strides):
