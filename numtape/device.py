@@ -1,16 +1,24 @@
-"""Where tensors live."""
+"""Where tensors live: names of devices. Nothing here touches a device, and nothing of CUDA is imported."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+EXPECTED = "expected 'cpu', 'cuda' or 'cuda:0', 'cuda:1', ..."
 
 
 class device:
-    """A device: `device("cpu")`. CUDA is declared and raises a clear error until it is built.
+    """A device: `device("cpu")`, `device("cuda:1")`, `device("cuda", 1)`; a number alone is that of a CUDA card.
+
+    `type` is "cpu" or "cuda"; `index` is None where none was given, which means the current card. Whether there is such a card shows
+    when a tensor is put there. As in PyTorch, `device("cuda")` and `device("cuda:0")` are not equal.
 
     >>> import numtape as nt
     >>> nt.device("cpu")
     device(type='cpu')
+    >>> nt.device(1)
+    device(type='cuda', index=1)
     """
 
     __slots__ = ("index", "type")
@@ -18,25 +26,32 @@ class device:
     index: int | None
     _known: dict[tuple[str, int | None], device] = {}
 
-    def __new__(cls, type: str | device = "cpu", index: int | None = None) -> device:
+    def __new__(cls, type: str | int | device = "cpu", index: int | None = None) -> device:
         if isinstance(type, device):
+            if index is not None:
+                raise TypeError(f"device: an index cannot be added to {type!r}; use device({type.type!r}, {index!r})")
             return type
-        if not isinstance(type, str):
-            raise TypeError(f"device: expected a string such as 'cpu', got {type!r}")
-        name, _, number = type.partition(":")
-        if number:
-            if not number.isdigit() or index is not None:
-                raise RuntimeError(f"device: invalid device string {type!r}; expected 'cpu'")
+        given = type if index is None else (type, index)
+        if isinstance(type, int) and not isinstance(type, bool) and index is None:
+            index, type = type, "cuda"
+        elif not isinstance(type, str):
+            raise TypeError(f"device: expected a string such as 'cpu' or 'cuda:0', or the number of a card, got {given!r}")
+        name, colon, number = type.partition(":")
+        if colon:
+            if index is not None or not (number.isascii() and number.isdigit()) or number != str(int(number)):
+                raise RuntimeError(f"device: Invalid device string: {given!r}; {EXPECTED}")
             index = int(number)
-        if name == "cuda":
-            raise RuntimeError("device: numtape has no CUDA kernels yet; use device='cpu'")
-        if name != "cpu":
-            raise RuntimeError(f"device: expected 'cpu', got {type!r}")
+        if name not in ("cpu", "cuda"):
+            raise RuntimeError(f"device: {EXPECTED}; got {given!r}")
+        if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
+            raise TypeError(f"device: expected an int as index, got {index!r}")
+        if index is not None and index < 0:
+            raise RuntimeError(f"device: the index of a card is not negative, got {given!r}")
         self = cls._known.get((name, index))
         if self is None:
             self = object.__new__(cls)
             self.type, self.index = name, index
-            cls._known[name, index] = self
+            self = cls._known.setdefault((name, index), self)
         return self
 
     def __repr__(self) -> str:
@@ -46,13 +61,33 @@ class device:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and self.type == other.type
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
 
     def __hash__(self) -> int:
-        return hash(self.type)
+        return hash((self.type, self.index))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
 
 cpu = device("cpu")
+
+_current_card: Callable[[], int] = lambda: 0
+
+
+def find_current_card(function: Callable[[], int]) -> None:
+    """Set what gives the number of the thread's current card; until then it is 0, for nobody can have chosen another."""
+    global _current_card
+    _current_card = function
+
+
+def placed(where: str | int | device) -> device:
+    """The device that a tensor asked for on `where` is on: "cuda" means the current card, and there is one "cpu".
+
+    >>> placed("cuda")
+    device(type='cuda', index=0)
+    """
+    found = device(where)
+    if found.type == "cpu":
+        return cpu
+    return found if found.index is not None else device("cuda", _current_card())

@@ -170,6 +170,8 @@ def _suffixes(t: Tensor) -> list[str]:
     usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
     if not t.numel() and t.ndim != 1:
         said.append(f"size={tuple(t.shape)}")
+    if t.is_cuda:
+        said.append(f"device='{t.device}'")
     if kind not in usual:
         said.append(f"dtype={kind}")
     if t.grad_fn is not None:
@@ -183,7 +185,7 @@ def text(t: Tensor) -> str:
     """The text of a tensor."""
     name = "tensor" if type(t).__name__ in ("Tensor", "Parameter") else type(t).__name__
     indent = len(name) + 1
-    result = f"{name}(" + (_contents(t.detach().numpy(), indent) if t.numel() else "[]")
+    result = f"{name}(" + (_contents(t.detach().cpu().numpy(), indent) if t.numel() else "[]")
     used = len(result) - result.rfind("\n") + 1
     for suffix in _suffixes(t):
         if used + len(suffix) + 2 > options.linewidth:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from numtape.device import device as Device
+
 
 class Generator:
     """A stream of random numbers: a seed, and an offset that each draw moves on.
@@ -15,9 +17,9 @@ class Generator:
     True
     """
 
-    def __init__(self, device: str = "cpu"):
+    def __init__(self, device: str | Device = "cpu"):
         self._seed, self._offset = 67280421310721, 0
-        self.device = device
+        self.device = Device(device)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of this seed (any int of 64 bits)."""
@@ -54,14 +56,33 @@ class Generator:
 
 
 default_generator = Generator()
+_generators: dict[Device, Generator] = {}  # of each GPU, made when first drawn from
+
+
+def generator_of(where: Device, generator: Generator | None = None, op: str = "random") -> Generator:
+    """The generator that a draw for a device takes: the one given, which must be of that kind of device, or the device's own."""
+    if generator is not None:
+        if generator.device.type != where.type:
+            raise RuntimeError(f"{op}: Expected a '{where.type}' device type for generator but found '{generator.device.type}'")
+        return generator
+    if where.type == "cpu":
+        return default_generator
+    found = _generators.get(where)
+    if found is None:
+        found = _generators[where] = Generator(where).manual_seed(default_generator.initial_seed())
+    return found
 
 
 def manual_seed(seed: int) -> Generator:
-    """Set the seed of all random numbers that are drawn without a generator of their own.
+    """Set the seed of all random numbers that are drawn without a generator of their own, on every device.
+
+    The same seed gives the same numbers on the CPU and on a GPU.
 
     >>> import numtape as nt
     >>> _ = nt.manual_seed(0)
     """
+    for generator in _generators.values():
+        generator.manual_seed(seed)
     return default_generator.manual_seed(seed)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtape.device import cpu, device
+from numtape.kernels import pattern
 from numtape.kernels.cpu import driver
 from numtape.spec import Spec
 
@@ -17,12 +19,25 @@ wrap = driver.wrap
 empty_cache = driver.empty_cache
 
 
-def new(nbytes: int, op: str):
-    """A storage of `nbytes`, or a MemoryError that says what was asked for."""
+def new(nbytes: int, op: str, where: device = cpu):
+    """A storage of `nbytes` on a device, or a MemoryError that says what was asked for."""
+    if where is not cpu:
+        return pattern(where, "driver").allocate(nbytes)
     try:
         return allocate(nbytes)
     except (MemoryError, OverflowError):
         raise MemoryError(f"{op}: cannot allocate {nbytes:,} bytes") from None
+
+
+def transfer(address: int, where: device, source: int, origin: device, nbytes: int) -> None:
+    """Copy bytes from memory of one device to memory of another, at least one of them a card."""
+    driver = pattern(origin if where is cpu else where, "driver")
+    if origin is cpu:
+        driver.copy_from_host(address, source, nbytes)
+    elif where is cpu:
+        driver.copy_to_host(address, source, nbytes)
+    else:
+        driver.copy_between(address, where.index, source, origin.index, nbytes)
 
 
 class _Window:

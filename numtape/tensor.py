@@ -41,6 +41,8 @@ class Tensor:
     _generation = 0
 
     def __new__(cls, *data, dtype=None, device=None):
+        if dtype is not None and dtype is not dtypes.float32:
+            raise TypeError(f"Tensor: makes float32 tensors, got dtype={dtype}; use numtape.tensor(data, dtype=...)")
         if not data:
             source = from_array(np.empty((0,), np.float32))
         elif all(isinstance(n, int) and not isinstance(n, bool) for n in data):
@@ -50,6 +52,8 @@ class Tensor:
             source = from_array(np.array(data[0], dtype=np.float32, ndmin=1) if not isinstance(data[0], Tensor) else data[0].numpy())
         else:
             raise TypeError(f"Tensor: expected sizes or one sequence, got {len(data)} arguments")
+        if device is not None:
+            source = source.to(device=device)
         self = _new(cls)
         self._storage, self._address, self._spec = source._storage, source._address, source._spec
         self._requires_grad, self._node, self._base = False, None, None
@@ -88,7 +92,13 @@ class Tensor:
 
     @property
     def is_cuda(self) -> bool:
-        return False
+        """Whether the memory is on an NVIDIA GPU."""
+        return self._spec.device.type == "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the memory is the host's."""
+        return self._spec.device is cpu
 
     def dim(self) -> int:
         """The number of dims."""
@@ -139,8 +149,8 @@ class Tensor:
         return self._spec.dtype.is_complex
 
     def get_device(self) -> int:
-        """-1: the CPU."""
-        return -1
+        """The number of the GPU, -1 for the CPU."""
+        return -1 if self._spec.device is cpu else self._spec.device.index
 
     @property
     def _version(self) -> int:
@@ -280,9 +290,13 @@ class Tensor:
 
     # -------------------------------------------------------------------------------------------- to Python and NumPy
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A NumPy array that shares this tensor's memory."""
+        """A NumPy array that shares this tensor's memory, which must be the host's; with `force`, of a copy there."""
         if tape.needs_grad(self) and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self._spec.device is not cpu:
+            if force:
+                return self.detach().cpu().numpy()
+            raise TypeError(f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
         return storage.as_array(self._storage, self._address, self._spec)
 
     def __array__(self, dtype=None, copy=None):
@@ -295,10 +309,14 @@ class Tensor:
         """The one element as a Python number."""
         if self._spec.numel != 1:
             raise RuntimeError(f"a Tensor with {self._spec.numel} elements cannot be converted to Scalar")
+        if self._spec.device is not cpu:
+            return self.detach().cpu().item()
         return _READ[self._spec.dtype.code].from_address(self._address).value
 
     def tolist(self):
         """Nested lists of Python numbers."""
+        if self._spec.device is not cpu:
+            return self.detach().cpu().tolist()
         return storage.as_array(self._storage, self._address, self._spec).tolist()
 
     def __bool__(self) -> bool:
@@ -353,7 +371,8 @@ class Tensor:
         return copy
 
     def __reduce_ex__(self, protocol):
-        return _unpickle, (type(self), np.ascontiguousarray(self.detach().numpy()), tuple(self.shape), self._requires_grad)
+        array = np.ascontiguousarray(self.detach().cpu().numpy())
+        return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device)
 
 
 class Handle:
@@ -387,7 +406,7 @@ def make(memory, spec: Spec) -> Tensor:
 
 def empty(spec: Spec, op: str = "empty") -> Tensor:
     """A new uninitialised tensor."""
-    return make(storage.new(spec.nbytes, op), spec)
+    return make(storage.new(spec.nbytes, op, spec.device), spec)
 
 
 def alias(source: Tensor, spec: Spec | None = None, offset: int = 0) -> Tensor:
@@ -434,8 +453,8 @@ def share_array(array: np.ndarray) -> Tensor:
     return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
 
 
-def _unpickle(kind, array, shape, requires_grad):
-    self = rewrap(kind, from_array(array.reshape(shape)))
+def _unpickle(kind, array, shape, requires_grad, where=cpu):
+    self = rewrap(kind, from_array(array.reshape(shape)).to(where))
     self._requires_grad = requires_grad
     return self
 

@@ -1,10 +1,21 @@
-"""What all tests share: PyTorch as the reference, a repeatable random state, and the recording mode put back after each test."""
+"""What all tests share: PyTorch as the reference, a repeatable random state, and the recording mode put back after each test.
+
+CUDA is emulated, unless the tests that a card can run are asked for (`-m gpu`).
+"""
+
+import os
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import numtape as nt
+
+
+def pytest_configure(config):
+    """Before anything asks for CUDA: a card of plain Python, or the real one."""
+    if config.getoption("-m") != "gpu":
+        os.environ["NUMTAPE_CUDA"] = "emulate"
 
 # Kernels compile when first used, so no example has a deadline; the same examples each run.
 settings.register_profile("numtape", deadline=None, derandomize=True, max_examples=100)

@@ -118,7 +118,7 @@ def torch_function(torch, name):
 
 def function(m, name):
     """The function called `name` in numtape or PyTorch."""
-    if m is not nt:
+    if m.__name__ == "torch":
         return torch_function(m, name)
     return getattr(nt, name, None) or TABLE[name].public
 

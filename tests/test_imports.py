@@ -50,6 +50,12 @@ def allowed(module: str, name: str) -> bool:
     top = name.split(".")[0]
     if top in ("torch", "jax", "tests", "benchmarks", "sklearn"):
         return inside(module, "numtape.bench")
+    if inside(name, "numba.cuda", "numba_cuda"):
+        return module == "numtape.kernels.cuda.toolchain"
+    if top == "cuda":  # NVIDIA's bindings
+        return inside(module, "numtape.kernels.cuda")
+    if inside(name, "numtape.kernels.cuda"):  # others come to it by `kernels.pattern`, when a tensor is on a card
+        return inside(module, "numtape.kernels.cuda", "numtape.cuda", "numtape.bench")
     if top in ("numba", "llvmlite"):
         return inside(module, "numtape.kernels", "numtape.bench")
     if top == "scipy":
@@ -69,7 +75,9 @@ def allowed(module: str, name: str) -> bool:
     if module in ("numtape.dtypes", "numtape.layout", "numtape.device"):
         return name in ("numtape.dtypes",)
     if module in ("numtape.op", "numtape.spec", "numtape.storage", "numtape.graph"):
-        return inside(name, "numtape.dtypes", "numtape.device", "numtape.layout", "numtape.op", "numtape.spec", "numtape.kernels.cpu.driver")
+        return inside(name, "numtape.dtypes", "numtape.device", "numtape.layout", "numtape.op", "numtape.spec", "numtape.kernels.cpu.driver") or (
+            module == "numtape.storage" and name == "numtape.kernels"
+        )
     return True
 
 
@@ -85,6 +93,7 @@ def test_the_law_refuses():
     for module, name in [
         ("numtape.kernels.cpu.rows", "numtape.layout"), ("numtape.ops.view", "numtape.compile"), ("numtape.ops.view", "numba"), ("numtape.autograd.tape", "numtape.ops"),
         ("numtape.autograd.tape", "numtape.kernels"), ("numtape.nn.linear", "numtape.dispatch"), ("numtape.nn.linear", "torch"), ("numtape.layout", "numtape.tensor"),
+        ("numtape.ops.copy", "numtape.kernels.cuda.driver"), ("numtape.kernels.cuda.rows", "numba.cuda"), ("numtape.device", "cuda.bindings"), ("numtape.storage", "numtape.cuda"),
     ]:  # fmt: skip
         assert not allowed(module, name)
 
@@ -92,7 +101,7 @@ def test_the_law_refuses():
 def test_only_dispatch_and_ops_meet_kernels():
     """Beyond the kernels themselves, these packages and the window on them know that kernels exist."""
     known = {module_of(p) for p in FILES for _, name in imports(p) if inside(name, "numtape.kernels") and not inside(module_of(p), "numtape.kernels")}
-    assert all(inside(m, "numtape.dispatch", "numtape.ops") or m in ("numtape", "numtape.storage") or inside(m, "numtape.bench", "numtape.compile") for m in known), sorted(known)
+    assert all(inside(m, "numtape.dispatch", "numtape.ops") or m in ("numtape", "numtape.storage", "numtape.cuda", "numtape.cuda.streams") or inside(m, "numtape.bench", "numtape.compile") for m in known), sorted(known)
 
 
 IMPORT = """
@@ -100,7 +109,7 @@ import sys
 import numtape as nt
 x = nt.ones(3, requires_grad=True)
 (x * 2).sum().backward()
-print(nt.kernels.compilations(), *(m for m in ("numba", "scipy", "torch", "jax", "sklearn") if m in sys.modules))
+print(nt.kernels.compilations(), *(m for m in ("numba", "scipy", "torch", "jax", "sklearn", "cuda", "numtape.cuda", "numtape.kernels.cuda") if m in sys.modules))
 """
 
 

@@ -1,21 +1,21 @@
 """`python -m numtape.bench`: the command line.
 
 Exit codes: 0 all is well, 1 a case failed or the classifier stayed below its accuracy, 2 a mistake in the arguments or
-something missing that they ask for.
+something missing that they ask for, such as a card.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numtape as nt
-from numtape.bench import digits, report
+from numtape.bench import cuda, digits, report
+from numtape.bench.arguments import UsageError, chosen, names_of, parser, sizes_of
 from numtape.bench.cases import SUITES, Case, all_cases
 from numtape.bench.engines import ENGINES, Engine, installed, prepare_environment
 from numtape.bench.peaks import Peaks
@@ -25,36 +25,17 @@ PEERS = tuple(name for name in ENGINES if name != "numtape")
 ALL_SUITES = ("digits", *SUITES)
 
 
-class UsageError(Exception):
-    """A mistake in the arguments."""
-
-
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m numtape.bench",
-        description="Train a digits classifier, then time ops and workloads against NumPy, PyTorch and JAX.",
-        epilog="With no arguments: the training run and a chosen set of cases. "
-        "Exit codes: 0 fine, 1 a case failed or the accuracy is too low, 2 wrong arguments.",
-    )
-    p.add_argument("--list", action="store_true", help="print the names of the cases and stop; * marks the default set")
-    p.add_argument("--all", action="store_true", help="every case of every suite")
-    p.add_argument("--filter", metavar="REGEX", help="the cases whose name matches, of all cases; no training run")
-    p.add_argument("--suite", "--suites", metavar="NAMES", help=f"every case of these suites, comma-separated: {', '.join(ALL_SUITES)}")
-    p.add_argument("--sizes", metavar="N,N", help="elements of an operand; matrices have the square root of it as their side")
-    p.add_argument("--threads", metavar="N", type=int, help="threads of every engine (default: all cores)")
-    p.add_argument("--compare", metavar="NAMES", help=f"the peers, of {', '.join(PEERS)}, or none (default: those that are installed)")
-    p.add_argument("--json", metavar="FILE", help="also write the environment and all numbers there")
-    p.add_argument("--quick", action="store_true", help="small sizes and few rounds")
-    return p
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser(ALL_SUITES, PEERS, cuda.ALL_SUITES, cuda.PEERS).parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it has to say
         return int(stop.code or 0)
     try:
+        if arguments.device == "cuda":
+            from numtape.bench.cuda.run import run_on_card
+
+            return run_on_card(arguments)
         return run(arguments)
     except UsageError as problem:
         print(f"numtape.bench: {problem}", file=sys.stderr)
@@ -65,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """The training run and the cases on the CPU; returns the exit code."""
     start = time.perf_counter() - report.compiled()[1]
     suites = names_of("--suite", arguments.suite, ALL_SUITES) if arguments.suite else ALL_SUITES
     sizes = sizes_of(arguments.sizes)
@@ -136,46 +118,7 @@ def outcome(training: digits.Training | None, results: Sequence[Result], seconds
     return 1 if failed else 0
 
 
-# ------------------------------------------------------------------------------------------------ arguments
-def chosen(cases: Sequence[Case], arguments: argparse.Namespace, suites: Sequence[str]) -> list[Case]:
-    """The cases that the arguments ask for."""
-    found = [c for c in cases if c.suite in suites]
-    if arguments.filter:
-        try:
-            pattern = re.compile(arguments.filter)
-        except re.error as problem:
-            raise UsageError(f"--filter: {arguments.filter!r} is not a regular expression: {problem}") from None
-        found = [c for c in found if pattern.search(c.name)]
-        if not found:
-            raise UsageError(f"--filter: no case matches {arguments.filter!r}; --list prints the names")
-    elif not (arguments.all or arguments.suite or arguments.list):
-        found = [c for c in found if c.default]
-    return found
-
-
-def names_of(option: str, text: str, known: Sequence[str]) -> list[str]:
-    """Comma-separated names, each of which must be known."""
-    names = [n.strip() for n in text.split(",") if n.strip()]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{option}: there is no {name!r}; choose from {', '.join(known)}")
-    if not names:
-        raise UsageError(f"{option}: give at least one of {', '.join(known)}")
-    return names
-
-
-def sizes_of(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        sizes = [int(part.replace("_", "")) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--sizes: expected numbers such as 16384,1048576, got {text!r}") from None
-    if min(sizes) < 1:
-        raise UsageError(f"--sizes: expected positive numbers, got {text!r}")
-    return sizes
-
-
+# ------------------------------------------------------------------------------------------------ engines
 def peers_of(text: str | None) -> tuple[list[str], list[str]]:
     """The peers to compare with, and those that are not installed. A peer that was asked for by name must be there."""
     if text == "none":

@@ -9,15 +9,17 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Thunk = Callable[[], Any]
+Clock = Callable[[Thunk, int], float]
 
 SAMPLE_SECONDS = 1.5e-3
 CASE_SECONDS = 0.15  # what one engine may take for one case, once it has MIN_ROUNDS
 MIN_ROUNDS = 5
+MOST_LOOPS = 1 << 20
 
 
 @dataclass
@@ -69,19 +71,32 @@ def loop_seconds(call: Thunk, loops: int) -> float:
     return time.perf_counter() - start
 
 
-def calibrate(call: Thunk, target: float) -> int:
-    """How many calls take about `target` seconds."""
+def calibrate(call: Thunk, target: float, clock: Clock = loop_seconds, most: int = MOST_LOOPS) -> int:
+    """How many calls, `most` at the most, take about `target` seconds."""
     loops = 1
     while True:
-        seconds = loop_seconds(call, loops)
-        if seconds >= target / 2 or loops >= 1 << 20:
-            return max(1, round(loops * target / max(seconds, 1e-9)))
-        loops *= 4 if seconds < target / 8 else 2
+        seconds = clock(call, loops)
+        if seconds >= target / 2 or loops >= most:
+            return min(max(1, round(loops * target / max(seconds, 1e-9))), max(most, loops))
+        loops = min(loops * (4 if seconds < target / 8 else 2), most)
 
 
-def measure(thunks: dict[str, Thunk], first_calls: dict[str, float], rounds: int, *, target: float = SAMPLE_SECONDS) -> dict[str, Timing]:
-    """Time all engines in turns: A B C A B C ... for up to `rounds` rounds, fewer where calls are long."""
-    loops = {name: calibrate(call, target) for name, call in thunks.items()}
+def measure(
+    thunks: dict[str, Thunk],
+    first_calls: dict[str, float],
+    rounds: int,
+    *,
+    target: float = SAMPLE_SECONDS,
+    clocks: Mapping[str, Clock] | None = None,
+    most: int = MOST_LOOPS,
+) -> dict[str, Timing]:
+    """Time all engines in turns: A B C A B C ... for up to `rounds` rounds, fewer where calls are long.
+
+    A sample lasts about `target` seconds and is a loop of `most` calls at the most; `clocks` gives an engine another clock than the
+    host's: a function of a call and a number of loops, in seconds.
+    """
+    clocks = dict.fromkeys(thunks, loop_seconds) if clocks is None else clocks
+    loops = {name: calibrate(call, target, clocks[name], most) for name, call in thunks.items()}
     samples: dict[str, list[float]] = {name: [] for name in thunks}
     enabled = gc.isenabled()
     gc.disable()
@@ -91,7 +106,7 @@ def measure(thunks: dict[str, Thunk], first_calls: dict[str, float], rounds: int
             if count >= min(rounds, MIN_ROUNDS) and time.perf_counter() - start > CASE_SECONDS * len(thunks):
                 break
             for name, call in thunks.items():
-                samples[name].append(loop_seconds(call, loops[name]) / loops[name])
+                samples[name].append(clocks[name](call, loops[name]) / loops[name])
     finally:
         if enabled:
             gc.enable()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,33 +86,31 @@ def call_cases() -> list[Case]:
 LEARNING_RATE = 0.01
 
 
-def _problem(sizes: tuple[int, int, int], batch: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """The parameters of a perceptron (weights as (out, in)), a batch and its classes."""
-    n_in, n_hidden, n_out = sizes
-    rng = np.random.default_rng(0)
-    w1 = rng.uniform(-1, 1, (n_hidden, n_in)) / np.sqrt(n_in)
-    w2 = rng.uniform(-1, 1, (n_out, n_hidden)) / np.sqrt(n_hidden)
-    parameters = [w1, np.zeros(n_hidden), w2, np.zeros(n_out)]
-    x = rng.normal(size=(batch, n_in)).astype(np.float32)
-    return [p.astype(np.float32) for p in parameters], x, rng.integers(0, n_out, batch)
+def perceptron(sizes: tuple[int, ...], batch: int, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """The parameters of a perceptron (weights as (out, in), each followed by its bias), a batch and its classes."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.uniform(-1, 1, (n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
+    parameters = [p for w in weights for p in (w, np.zeros(len(w)))]
+    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
+    return [p.astype(np.float32) for p in parameters], x, rng.integers(0, sizes[-1], batch)
 
 
 def _step_of_numtape(problem: Problem, engine: Any) -> Callable[[], Any]:
-    return _step_of_modules(problem, engine, nt.nn, nt.optim)
+    return step_of_modules(problem, engine, nt.nn, nt.optim)
 
 
 def _step_of_torch(problem: Problem, engine: Any) -> Callable[[], Any]:
-    return _step_of_modules(problem, engine, engine.torch.nn, engine.torch.optim)
+    return step_of_modules(problem, engine, engine.torch.nn, engine.torch.optim)
 
 
-def _step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any) -> Callable[[], Any]:
-    """The step as PyTorch's users write it, for the two libraries that have its names."""
+def step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any, *, optimizer: str = "SGD", device: Any = "cpu") -> Callable[[], Any]:
+    """The step as PyTorch's users write it, for the two libraries that have its names; it returns the loss."""
     parameters, x, y = problem()
-    (n_hidden, n_in), (n_out, _) = parameters[0].shape, parameters[2].shape
-    model = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_out))
-    names = ("0.weight", "0.bias", "2.weight", "2.bias")
+    layers = [nn.Linear(*reversed(w.shape)) for w in parameters[::2]]
+    model = nn.Sequential(*[m for layer in layers for m in (layer, nn.ReLU())][:-1]).to(device)
+    names = [f"{2 * i}.{which}" for i in range(len(layers)) for which in ("weight", "bias")]
     model.load_state_dict({name: engine.array(p) for name, p in zip(names, parameters)})
-    optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = getattr(optim, optimizer)(model.parameters(), lr=LEARNING_RATE)
     criterion = nn.CrossEntropyLoss()
     batch, classes = engine.array(x), engine.array(y)
 
@@ -179,7 +178,7 @@ def training_cases() -> list[Case]:
     """Whole training steps of perceptrons: forward, cross entropy, backward, SGD."""
     cases = []
     for sizes, batch in (((16, 32, 4), 32), ((784, 256, 10), 64)):
-        problem = partial(_problem, sizes, batch)
+        problem = partial(perceptron, sizes, batch)
         bind = per_engine(
             numtape=partial(_step_of_numtape, problem),
             numpy=partial(_step_of_numpy, problem),

@@ -10,6 +10,7 @@ import numpy as np
 
 from numtape import dtypes, graph, layout
 from numtape.autograd import mode, tape
+from numtape.device import cpu
 from numtape.dispatch import derive
 from numtape.graph import Symbol
 from numtape.kernels import pattern
@@ -41,6 +42,9 @@ def call(op: Op, args: tuple) -> Tensor:
         return trace_call(op, args)
     plan = op.plans.get(key)
     if plan is None:
+        near = together(op.name, args)
+        if near is not args:
+            return call(op, near)
         plan = op.plans[key] = make_plan(op, args, None)
     if recorded and op.vjp and mode.state.enabled and plan.spec.dtype.is_floating_point:
         if not plan.direct:
@@ -100,6 +104,33 @@ def scan(op: Op, args: tuple, target: Tensor | None = None):
     if numbers:
         operands += numbers
     return tuple(key), operands, recorded, traced
+
+
+def together(name: str, args: tuple) -> tuple:
+    """The arguments on one device: a zero-dimensional tensor on the CPU follows the others, anything else apart is an error."""
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    if not tensors or all(a._spec.device is tensors[0]._spec.device for a in tensors):
+        return args
+    where = next(a._spec.device for a in tensors if a._spec.device is not cpu)
+    for a in tensors:
+        if a._spec.device is not where and (a._spec.device is not cpu or a._spec.ndim):
+            raise RuntimeError(apart(name, where, a._spec.device))
+    return tuple(a.to(where) if isinstance(a, Tensor) else a for a in args)
+
+
+def apart(name: str, where, other) -> str:
+    """The message about operands on two devices."""
+    return (
+        f"{name}: Expected all tensors to be on the same device, but found at least two devices, {where} and {other}! "
+        f"Move one of them, for instance with .to('{where}')"
+    )
+
+
+def same_device(name: str, *tensors) -> None:
+    """Refuse operands on several devices."""
+    for t in tensors[1:]:
+        if t._spec.device is not tensors[0]._spec.device:
+            raise RuntimeError(apart(name, tensors[0]._spec.device, t._spec.device))
 
 
 def evaluate(op: Op, values: list) -> Tensor:
@@ -368,6 +399,7 @@ def pullback(op: Op, i: int) -> Op:
 def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
     """Run an elementwise op in place: the result goes into `target`, which is the first argument."""
     check_inplace(target, name)
+    args = near(args, target, name)
     key, operands, recorded, traced = scan(op, args, target)
     if traced:
         raise RuntimeError(f"{name}: in-place operations cannot be used in a formula or derivative rule")
@@ -389,6 +421,14 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
     else:
         write(op, plan, args, operands, target, name)
     return target
+
+
+def near(args: tuple, target: Tensor, name: str) -> tuple:
+    """The arguments on the device of what is written."""
+    for a in args:
+        if isinstance(a, Tensor) and a._spec.device is not target._spec.device:
+            return together(name, (*args, target))[:-1]
+    return args
 
 
 def _keep_old(node, target: Tensor) -> None:
@@ -458,6 +498,7 @@ def call_out(op: Op, args: tuple, out: Tensor) -> Tensor:
             raise RuntimeError(f"{op.name}: out: expected shape {list(shape)}, got {list(out.shape)}; give a tensor of that shape, or an empty one")
         fresh = empty(spec_of(out._spec.dtype, out._spec.device, shape), op.name)
         out._storage, out._address, out._spec = fresh._storage, fresh._address, fresh._spec
+    args = near(args, out, op.name)
     _, operands, _, _ = scan(op, args, out)
     key = (out._spec, *scan(op, args)[0])
     plan = op.plans.get(key)

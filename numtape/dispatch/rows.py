@@ -169,6 +169,7 @@ def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
     if plan is None:
         if len(op.plans) > PLANS:
             op.plans.clear()
+        elementwise.same_device(op.name, *(a for a in args if isinstance(a, Tensor)))
         plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         if plan is None:  # the reduced dims are no single run of memory: bring them together first
             return _run_gathered(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)

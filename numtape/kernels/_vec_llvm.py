@@ -9,14 +9,17 @@ NOTE: on a processor without fused multiply-add LLVM turns `fma` into a library 
 """
 
 import functools
+import math
 from fractions import Fraction
 
 import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 SUFFIX = {np.float32: "_f32", np.float64: "_f64"}
+twins = {}  # the twin in plain Python of each block, for who runs kernels as Python while Numba compiles
 
 
 def scalar(T, helper=False):
@@ -58,7 +61,36 @@ def primitive(emit, python, arity):
     by_arity = {1: lambda context, a: typed(a), 2: lambda context, a, b: typed(a, b), 3: lambda context, a, b, c: typed(a, b, c)}
     block = by_arity[arity]
     block.__name__ = python.__name__
-    return intrinsic(block)
+    block = intrinsic(block)
+    twins[block] = python
+    return block
+
+
+LIBDEVICE = {"copysign", "fabs", "rint", "trunc"}  # NVVM takes the others as they are
+
+
+def for_card(builder):
+    """Whether code is being made for a card, where NVVM knows fewer intrinsics than LLVM and has a library beside them."""
+    return builder.module.triple.startswith("nvptx")
+
+
+def call_libdevice(builder, name, *values):
+    """A call of NVIDIA's libdevice, which ends its names of float32 functions with f."""
+    kind = values[0].type
+    name = f"__nv_{name}" + ("f" if isinstance(kind, ir.FloatType) else "")
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name), values)
+
+
+def _emit_extremum(builder, name, x, y):
+    """PTX's max and min, for which -0 < +0; they prefer a number to NaN, so NaN is chosen apart."""
+    code, letter = ("f32", "f") if isinstance(x.type, ir.FloatType) else ("f64", "d")
+    text = f"{name[:3]}.{code} $0, $1, $2;"
+    found = builder.asm(ir.FunctionType(x.type, [x.type] * 2), text, f"={letter},{letter},{letter}", [x, y], False)
+    return builder.select(builder.fcmp_unordered("uno", x, y), builder.fadd(x, y), found)
+
+
+def _emit_remainder(builder, x, y):
+    return call_libdevice(builder, "fmod", x, y) if for_card(builder) else builder.frem(x, y)
 
 
 def instruction(name, python, arity):
@@ -67,6 +99,11 @@ def instruction(name, python, arity):
     def emit(builder, *values):
         float_type = values[0].type
         function_type = ir.FunctionType(float_type, [float_type] * arity)
+        if for_card(builder):
+            if name in ("maximum", "minimum"):
+                return _emit_extremum(builder, name, *values)
+            if name in LIBDEVICE:
+                return call_libdevice(builder, name, *values)
         return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", (float_type,), function_type), values)
 
     return primitive(emit, python, arity)
@@ -75,28 +112,63 @@ def instruction(name, python, arity):
 # One instruction each
 
 
+ONE = np.float32(1)  # a product with it rounds a Python float, in a third of the time that np.float32(x) takes
+
+
+def _fma_f32(a, b, c):
+    """The product is exact in float64. The sum may fall between two float32 by rounding alone: then what was lost decides."""
+    product, c = float(a) * float(b), float(c)
+    total = product + c
+    result = ONE * total
+    rounded = float(result)
+    across = total + (total - rounded)
+    if rounded != total and float(ONE * across) == across and math.isfinite(across):
+        back = total - product
+        lost = (product - (total - back)) + (c - back)
+        if lost:
+            return ONE * math.nextafter(total, math.copysign(math.inf, lost))
+    return result
+
+
+def _fma_f64(a, b, c):
+    """The product as the sum of two float64 (Dekker, 1971) where it neither overflows nor underflows, else as a fraction."""
+    T = np.float64
+    a, b, c = float(a), float(b), float(c)
+    product = a * b
+    if 1e-270 < abs(product) < 1e300 and abs(a) < 1e290 and abs(b) < 1e290 and abs(c) < 1e300:
+        p, q = 134217729.0 * a, 134217729.0 * b
+        a_hi, b_hi = p - (p - a), q - (q - b)  # half of the digits
+        a_lo, b_lo = a - a_hi, b - b_hi
+        rest = a_lo * b_lo - (((product - a_hi * b_hi) - a_lo * b_hi) - a_hi * b_lo)
+        return T(math.fsum((product, rest, c)))
+    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+        return T(c if math.isfinite(a) and math.isfinite(b) else product + c)
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    try:
+        return T(float(exact) if exact else product + c)
+    except OverflowError:
+        return T(math.inf if exact > 0 else -math.inf)
+
+
 def _fma(a, b, c):
-    T = type(c)
-    if T is np.float32:
-        return T(np.float64(a) * np.float64(b) + np.float64(c))
-    if np.isfinite(a) and np.isfinite(b) and np.isfinite(c):
-        exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
-        if exact and abs(exact) < 2**1023:
-            return T(exact)
-    return a * b + c
+    return _fma_f32(a, b, c) if type(c) is np.float32 else _fma_f64(a, b, c)
 
 
 def _minimum(a, b):
-    return min(a, b, key=lambda v: (v, not np.signbit(v))) if a == a and b == b else a + b
+    if a == b:
+        return a if math.copysign(1.0, a) < 0 else b
+    return a if a < b else b if b < a else a + b
 
 
 def _maximum(a, b):
-    return max(a, b, key=lambda v: (v, not np.signbit(v))) if a == a and b == b else a + b
+    if a == b:
+        return b if math.copysign(1.0, a) < 0 else a
+    return a if a > b else b if b > a else a + b
 
 
 fma = instruction("fma", _fma, 3)  # a * b + c, rounded once
 sqrt = instruction("sqrt", lambda x: np.sqrt(x), 1)
-fabs = instruction("fabs", lambda x: np.fabs(x), 1)
+fabs = instruction("fabs", lambda x: abs(x), 1)
 floor = instruction("floor", lambda x: np.floor(x), 1)
 ceil = instruction("ceil", lambda x: np.ceil(x), 1)
 trunc = instruction("trunc", lambda x: np.trunc(x), 1)
@@ -104,7 +176,7 @@ rint = instruction("rint", lambda x: np.rint(x), 1)  # to nearest, ties to even
 copysign = instruction("copysign", lambda x, y: np.copysign(x, y), 2)
 maximum = instruction("maximum", _maximum, 2)  # NaN if one is NaN; -0 < +0
 minimum = instruction("minimum", _minimum, 2)
-fmod = primitive(lambda builder, x, y: builder.frem(x, y), lambda x, y: np.fmod(x, y), 2)  # NOTE: becomes a libm call
+fmod = primitive(_emit_remainder, lambda x, y: np.fmod(x, y), 2)  # NOTE: a library call
 
 
 def where(condition, x, y):
@@ -113,6 +185,8 @@ def where(condition, x, y):
 
 
 if not config.DISABLE_JIT:
+
+    _where = where
 
     @intrinsic
     def where(context, condition, x, y):
@@ -123,6 +197,8 @@ if not config.DISABLE_JIT:
             return builder.select(*values)
 
         return x(condition, x, y), generate
+
+    twins[where] = _where
 
 
 # Powers of two: the bits of a float, sign | biased exponent | fraction
@@ -165,14 +241,16 @@ def _emit_significand(builder, x):
 
 
 def _pow2(n):
-    return np.ldexp(type(n)(1), int(n)) if np.isfinite(n) else n
+    return type(n)(math.ldexp(1.0, int(n)) if n < 1024 else math.inf) if math.isfinite(n) else n
 
 
 def _split(x):
-    if not np.isfinite(x):
-        return x, type(x)(0)
-    m, e = np.frexp(x)
-    return (m * type(x)(2), type(x)(e - 1)) if m < type(x)(0.5**0.5) else (m, type(x)(e))
+    T = type(x)
+    if not math.isfinite(x):
+        return x, T(0)
+    m, e = math.frexp(x)
+    m = T(m)
+    return (m * T(2), T(e - 1)) if m < T(0.5**0.5) else (m, T(e))
 
 
 pow2 = primitive(_emit_pow2, _pow2, 1)  # 2**n of an integer n with 2**n neither denormal nor infinite
@@ -192,8 +270,10 @@ def polynomial(T, *coefficients):
             value = builder.call(fused, (value, x, x.type(float(c))))
         return value
 
+    fused_in_python = _fma_f32 if T is np.float32 else _fma_f64
+
     def python(x):
-        return functools.reduce(lambda value, c: _fma(value, x, c), rest, first)
+        return functools.reduce(lambda value, c: fused_in_python(value, x, c), rest, first)
 
     return primitive(emit, python, 1)
 

@@ -7,12 +7,17 @@ This module imports numba: it is only imported when something must be compiled.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import warnings
 
 import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core import compiler, errors
+from numba.cpython import numbers
+
+_lock = threading.RLock()
 
 
 def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool = False) -> bytes:
@@ -22,7 +27,7 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
     target = dispatcher.targetdescr
     target.options.parse_as_flags(flags, dispatcher.targetoptions)
     flags.no_compile = True  # machine code is made below, once; Numba's own copy would take a tenth of the time
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _wrapping():
         warnings.simplefilter("ignore", errors.NumbaWarning)
         compiled = compiler.compile_extra(
             target.typing_context, target.target_context, function, (types.int64,) * parameters, types.int64 if returns else types.void, flags, {}
@@ -43,6 +48,18 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
         if definition.is_declaration and not definition.name.startswith("llvm.") and llvm.address_of_symbol(definition.name) is None:
             raise RuntimeError(f"{symbol}: the compiled kernel calls {definition.name!r}, which is nowhere defined")
     return library._codegen._tm.emit_object(module)
+
+
+@contextlib.contextmanager
+def _wrapping():
+    """Integers wrap around. Numba promises LLVM that signed ones never overflow, and LLVM leaves out what could not be then."""
+    with _lock:
+        flags = numbers._int_arith_flags
+        numbers._int_arith_flags = lambda kind: []
+        try:
+            yield
+        finally:
+            numbers._int_arith_flags = flags
 
 
 def _entry(symbol: str, native: str, parameters: int, returns: bool, module) -> str:

@@ -76,7 +76,7 @@ def abs_int(x):
 
 @inline
 def sign_int(x):
-    zero = x - x
+    zero = 0 * x  # of bools too
     return zero + 1 if x > 0 else (zero - 1 if x < 0 else zero)
 
 

@@ -296,6 +296,7 @@ call_0 = _arity(2, int, _call0)  # the second parameter is ignored: an intrinsic
 call_1 = _arity(2, int, _call)
 call_2 = _arity(3, int, _call)
 call_3 = _arity(4, int, _call)
+call_4 = _arity(5, int, _call)
 run_kernel = _arity(4, None, _run)
 cpu_pause = _arity(1, None, _pause)
 # x // y for x >= 0 and y > 0: one instruction, where Numba's // also looks at signs and at zero

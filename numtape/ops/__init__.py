@@ -11,6 +11,7 @@ from numtape.ops import (
     linalg,
     loss,
     methods,
+    optimize,
     part,
     random,
     reduce,
@@ -20,4 +21,4 @@ from numtape.ops import (
     view,
 )
 
-PUBLIC = methods.install()
+PUBLIC = methods.install() | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}

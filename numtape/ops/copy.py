@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from numtape import dtypes, graph, layout
+from numtape import dtypes, graph, layout, storage
 from numtape.autograd import mode, tape
+from numtape.device import placed
 from numtape.device import device as device_type
 from numtape.dispatch import elementwise
 from numtape.dispatch.record import recorded
@@ -44,6 +45,8 @@ def copied(x: Tensor, spec: Spec) -> Tensor:
 def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
     """Write source, broadcast and converted, into the memory of target; not recorded."""
     shape = target._spec.shape
+    if source._spec.device is not target._spec.device:
+        source = moved(alias(source), target._spec.device)
     if source._spec.shape != shape:
         if layout.broadcast_shapes(name, source._spec.shape, shape) != shape:
             raise RuntimeError(f"{name}: the source of shape {list(source._spec.shape)} cannot be broadcast to the target's shape {list(shape)}")
@@ -54,6 +57,16 @@ def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
         elementwise._check_target(_convert, (source, target._spec.dtype), target, name)
         plan = _convert.plans[key] = elementwise.make_plan(_convert, (source, target._spec.dtype), target._spec)
     elementwise.write(_convert, plan, (source, target._spec.dtype), operands, target, name)
+
+
+def moved(x: Tensor, where: device_type) -> Tensor:
+    """x's elements on another device, in the same layout where that is dense; not recorded."""
+    s = x._spec
+    if not layout.is_dense(s.shape, s.strides):
+        x = copied(x, like(x, s.shape, layout.output_strides(s.shape, [(s.shape, s.strides)])))
+    out = empty(spec_of(s.dtype, where, s.shape, x._spec.strides), "to")
+    storage.transfer(out._address, where, x._address, s.device, s.nbytes)
+    return out
 
 
 @composite
@@ -75,29 +88,35 @@ def contiguous(input, *, memory_format=None):
 
 @composite
 def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
-    "The tensor with another dtype or on another device: itself if it already is so."
+    "The tensor with another dtype or on another device ('cpu', 'cuda', 'cuda:1'): itself if it already is so."
     if isinstance(input, Symbol):
         return _converted(input, args[0] if args else dtype)
     x = tensor_of("to", input)
     for a in args:
         if isinstance(a, Tensor):
             dtype, device = a._spec.dtype, a._spec.device
-        elif isinstance(a, (str, device_type)):
+        elif isinstance(a, (str, device_type)) or isinstance(a, int) and not isinstance(a, bool):
             device = a
         elif isinstance(a, bool):
             pass  # non_blocking, copy by position
         elif a is not None:
             dtype = a
-    if device is not None:
-        device_type(device)
-    kind = x._spec.dtype if dtype is None else dtypes.check("to", dtype)
-    if kind is x._spec.dtype and not copy:
-        return x
     source, s = x._spec.dtype, x._spec
-    strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
-    out = copied(x, spec_of(kind, s.device, s.shape, strides))
+    origin = s.device
+    where = origin if device is None else placed(device)
+    kind = source if dtype is None else dtypes.check("to", dtype)
+    if kind is source and where is origin and not copy:
+        return x
+    out = x
+    if kind.itemsize >= source.itemsize and where is not origin:  # the fewer bytes travel
+        out = moved(alias(x), where)
+    if kind is not source or where is origin:
+        strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
+        out = copied(out, spec_of(kind, out._spec.device, s.shape, strides))
+    if out._spec.device is not where:
+        out = moved(out, where)
     if kind.is_floating_point:
-        recorded(out, "to", (x,), lambda n, g: (g.to(source),))
+        recorded(out, "to", (x,), lambda n, g: (g.to(origin, source),))
     return out
 
 
@@ -113,8 +132,8 @@ def copy_(self, source, non_blocking=False):
     if mode.state.enabled and self._spec.dtype.is_floating_point and (tape.needs_grad(source) or tape.needs_grad(self)):
         matched = source
         if tape.needs_grad(source):
-            shape, kind = source._spec.shape, source._spec.dtype
-            pull = lambda n, g: (None, sum_to(g, shape).to(kind))
+            shape, kind, where = source._spec.shape, source._spec.dtype, source._spec.device
+            pull = lambda n, g: (None, sum_to(g, shape).to(where, kind))
         else:
             pull = lambda n, g: (None, None)
         rebase(self, tape.Node("copy_", (None, tape.edge_of(matched)), pull, self._spec))

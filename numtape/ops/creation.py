@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from numtape import dtypes
-from numtape.device import cpu
-from numtape.device import device as device_type
+from numtape.device import cpu, placed
 from numtape.dispatch import elementwise
 from numtape.kernels import pattern
 from numtape.kernels.cpu.driver import launch
@@ -33,7 +32,7 @@ def _spec(op: str, shape, dtype, device) -> Spec:
     kind = _kind(op, dtype)
     if math.prod(shape) * kind.itemsize >= 2**63:
         raise RuntimeError(f"{op}: invalid size, the tensor of shape {list(shape)} would be larger than any memory")
-    return spec_of(kind, cpu if device is None else device_type(device), tuple(shape))
+    return spec_of(kind, cpu if device is None else placed(device), tuple(shape))
 
 
 def _finish(t: Tensor, requires_grad) -> Tensor:
@@ -116,7 +115,7 @@ def _like_spec(op, x, dtype, device):
 
     s = x._spec
     kind = s.dtype if dtype is None else dtypes.check(op, dtype)
-    return spec_of(kind, s.device if device is None else device_type(device), s.shape, output_strides(s.shape, [(s.shape, s.strides)]))
+    return spec_of(kind, s.device if device is None else placed(device), s.shape, output_strides(s.shape, [(s.shape, s.strides)]))
 
 
 @composite(creation=True)
@@ -145,27 +144,27 @@ def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False
 
 def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
     """Uninitialised memory with this tensor's dtype unless given."""
-    return empty(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return empty(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
     """Zeros with this tensor's dtype unless given."""
-    return zeros(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
     """Ones with this tensor's dtype unless given."""
-    return ones(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return ones(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """One value, with this tensor's dtype unless given."""
-    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A tensor of `data`, with this tensor's dtype unless given."""
-    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 # ------------------------------------------------------------------------------------------------ from data
@@ -201,7 +200,7 @@ def _array_of(op: str, data, kind):
 def _plain(data):
     """Tensors inside sequences as Python numbers and lists."""
     if isinstance(data, Tensor):
-        return data.detach().numpy()
+        return data.detach().cpu().numpy()
     if isinstance(data, (list, tuple)) and any(isinstance(v, (list, tuple, Tensor)) for v in data):
         return [_plain(v) for v in data]
     return data
@@ -210,23 +209,20 @@ def _plain(data):
 @composite(creation=True)
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     "A new tensor with a copy of `data`: numbers, nested sequences, an array or a tensor."
-    if device is not None:
-        device_type(device)
     kind = None if dtype is None else dtypes.check("tensor", dtype)
     if isinstance(data, Tensor):
-        out = data.detach().clone()
-        return _finish(out if kind is None else out.to(kind), requires_grad)
-    return _finish(from_array(_array_of("tensor", data, kind)), requires_grad)
+        return _finish(data.detach().to(device, kind, copy=True), requires_grad)
+    out = from_array(_array_of("tensor", data, kind))
+    return _finish(out if device is None else out.to(placed(device)), requires_grad)
 
 
 @composite(creation=True)
 def as_tensor(data, dtype=None, device=None):
     "`data` as a tensor, sharing memory where it can."
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        return data.to(device, dtype)
     if isinstance(data, np.ndarray):
-        out = share_array(data)
-        return out if dtype is None else out.to(dtype)
+        return share_array(data).to(device, dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -294,7 +290,7 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, out=None, la
     out = zeros(n, m, dtype=dtype, device=device)
     from numtape.tensor import alias
 
-    diagonal = spec_of(out.dtype, cpu, (min(n, m),), (m + 1,))
+    diagonal = spec_of(out.dtype, out.device, (min(n, m),), (m + 1,))
     fill_(alias(out, diagonal), 1)
     out._storage.version = 0
     return _finish(out, requires_grad)

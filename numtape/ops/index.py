@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from numtape import dtypes, layout
+from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern
@@ -113,7 +114,7 @@ def getitem(input, index):
     index = _one_index(index)
     if not x._spec.ndim:
         raise IndexError("too many indices for tensor of dimension 0")
-    index = index.to(dtypes.int64)
+    index = index.to(x._spec.device, dtypes.int64)
     wrapped = where(index < 0, index + x._spec.shape[0], index)
     rows = index_select(x, 0, wrapped.reshape(-1))
     return rows.reshape(*index.shape, *x.shape[1:])
@@ -139,7 +140,7 @@ def setitem(self, index, value):
     if not isinstance(value, Tensor):
         from numtape.ops.creation import tensor
 
-        value = tensor(value, dtype=self.dtype)
+        value = tensor(value, dtype=self.dtype, device=self.device)
     if value._storage is self._storage:
         value = value.clone()
     flat = index.reshape(-1).tolist()
@@ -158,18 +159,19 @@ def _memory_code(kind) -> str:
     return {1: "u8", 2: "i16", 4: "i32", 8: "i64"}[kind.itemsize]
 
 
-def _index_of(name: str, index) -> Tensor:
+def _index_of(name: str, index, x: Tensor) -> Tensor:
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
     if index._spec.dtype not in (dtypes.int64, dtypes.int32):
         raise IndexError(f"{name}(): Expected dtype int32 or int64 for index, got {index._spec.dtype.name}")
+    same_device(name, x, index)
     return index.detach().to(dtypes.int64)
 
 
 @composite(domain="index")
 def index_select(input, dim, index, *, out=None):
     "The rows of a dim that the integer tensor `index` (one-dimensional) names."
-    x, index = tensor_of("index_select", input), _index_of("index_select", index)
+    x, index = tensor_of("index_select", input), _index_of("index_select", index, input)
     if index._spec.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
     if not x._spec.ndim:
@@ -205,7 +207,7 @@ def index_add_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
 @composite(domain="index")
 def gather(input, dim, index, *, sparse_grad=False, out=None):
     "out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and likewise along other dims."
-    x, index = tensor_of("gather", input), _index_of("gather", index)
+    x, index = tensor_of("gather", input), _index_of("gather", index, input)
     if x._spec.ndim != index._spec.ndim:
         raise RuntimeError(f"gather: Index tensor must have the same number of dimensions as input tensor, got {tuple(index.shape)} for {tuple(x.shape)}")
     if not x._spec.ndim:
@@ -270,6 +272,7 @@ def cat(tensors, dim=0, *, out=None, axis=None):
     if not first._spec.ndim:
         raise RuntimeError("cat: zero-dimensional tensor (at position 0) cannot be concatenated")
     d = layout.dim_of("cat", dim, first._spec.ndim)
+    same_device("cat", *parts)
     kind = first._spec.dtype
     for i, t in enumerate(parts):
         if t._spec.ndim != first._spec.ndim or any(a != b for k, (a, b) in enumerate(zip(t.shape, first.shape)) if k != d):

@@ -84,6 +84,7 @@ def _check(name: str, *tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}(): argument '{label}' must be Tensor, not {type(t).__name__}")
     a, b = tensors
+    elementwise.same_device(name, a, b)
     if a._spec.dtype is not b._spec.dtype:
         raise RuntimeError(f"{name}: expected both operands to have the same dtype, but got: {a._spec.dtype.name} and {b._spec.dtype.name}")
 
@@ -218,10 +219,10 @@ def linear(input, weight, bias=None):
             result = matmul(x, weight.transpose(-2, -1) if weight._spec.ndim > 1 else weight)
             return result if bias is None else result + bias
         return linear(x.reshape(-1, shape[-1]), weight, bias).reshape(*shape[:-1], weight._spec.shape[0])
-    if (x._spec.dtype is not weight._spec.dtype) or shape[1] != weight._spec.shape[1]:
+    if x._spec.dtype is not weight._spec.dtype or x._spec.device is not weight._spec.device or shape[1] != weight._spec.shape[1]:
         _check("linear", x, weight)
         _inner("linear", x, weight.t(), shape[1], weight._spec.shape[1])
-    if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype):
+    if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype or bias._spec.device is not x._spec.device):
         return matmul(x, weight.transpose(0, 1)) + bias
     result = _product(x, _transposed(weight))
     if bias is not None:

@@ -19,7 +19,7 @@ def position(x, dim):
     from numtape.ops.creation import arange
 
     (d,) = dim
-    return arange(x._spec.shape[d]).reshape(tuple(-1 if k == d else 1 for k in range(x._spec.ndim)))
+    return arange(x._spec.shape[d], device=x._spec.device).reshape(tuple(-1 if k == d else 1 for k in range(x._spec.ndim)))
 
 
 @row(

@@ -242,16 +242,14 @@ _TYPE_NAMES = {
 }  # fmt: skip
 
 
-def cpu(self):
-    """The tensor itself: it is on the CPU."""
-    return self
+def cpu(self, memory_format=None):
+    """The tensor in the host's memory: itself if it is there."""
+    return self.to("cpu")
 
 
-def cuda(self, device=None, non_blocking=False):
-    """CUDA is not built yet: an error."""
-    from numtape.device import device as device_type
-
-    return self.to(device_type("cuda"))
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """The tensor on a GPU: the current one unless `device` names another."""
+    return self.to("cuda" if device is None else device)
 
 
 # ------------------------------------------------------------------------------------------------ installation

@@ -22,7 +22,7 @@ def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor
     s = target._spec
     if s.numel:
         table = pattern(s.device, "random").table(name, draw, "u8" if s.dtype is dtypes.bool else s.dtype.code, s.numel)
-        launch(table.address, target._address, *(generator or random.default_generator).draw(), *parameters)
+        launch(table.address, target._address, *random.generator_of(s.device, generator, name).draw(), *parameters)
     return target
 
 
@@ -96,33 +96,33 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
 @composite(creation=True, random=True)
 def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
     "The integers below n in random order."
-    spec = _spec("randperm", (n,), dtypes.int64, device)
-    out = empty_of_spec(spec, "randperm")
-    if n:
+    where = _spec("randperm", (n,), dtypes.int64, device).device
+    out = empty_of_spec(spec_of(dtypes.int64, cpu, (n,)), "randperm")
+    if n:  # one swap after another: the host's work, wherever the result goes
         table = pattern(cpu, "random").permutation(n)
-        launch(table.address, out._address, *(generator or random.default_generator).draw())
-    return out if dtype is None else out.to(dtype)
+        launch(table.address, out._address, *random.generator_of(where, generator, "randperm").draw())
+    return out.to(where, dtype)
 
 
 @composite(creation=True, random=True)
 def rand_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None, generator=None):
     "Numbers uniform in [0, 1), in the shape and dtype of `input`."
     spec = _float_only("rand_like", _like_spec("rand_like", input, dtype, device))
-    return _finish(rand(*spec.shape, dtype=spec.dtype, generator=generator), requires_grad)
+    return _finish(rand(*spec.shape, dtype=spec.dtype, device=spec.device, generator=generator), requires_grad)
 
 
 @composite(creation=True, random=True)
 def randn_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None, generator=None):
     "Normal numbers in the shape and dtype of `input`."
     spec = _float_only("randn_like", _like_spec("randn_like", input, dtype, device))
-    return _finish(randn(*spec.shape, dtype=spec.dtype, generator=generator), requires_grad)
+    return _finish(randn(*spec.shape, dtype=spec.dtype, device=spec.device, generator=generator), requires_grad)
 
 
 @composite(creation=True, random=True)
 def randint_like(input, low, high=None, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Integers uniform in [low, high), in the shape and dtype of `input`."
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, tuple(input.shape), dtype=input.dtype if dtype is None else dtype)
+    return randint(low, high, tuple(input.shape), dtype=input.dtype if dtype is None else dtype, device=device or input.device)
 
 
 def uniform_(self, from_=0.0, to=1.0, *, generator=None, **kwargs):
@@ -150,7 +150,7 @@ def random_(self, from_=0, to=None, *, generator=None):
     elif to is None:
         from_, to = 0, from_
     if kind.is_floating_point:
-        return self.copy_(randint(from_, to, tuple(self.shape), generator=generator))
+        return self.copy_(randint(from_, to, tuple(self.shape), device=self.device, generator=generator))
     return _fill_in_place(self, lambda t: _integers(t, from_, to, generator, "random_"), "random_")
 
 
@@ -159,7 +159,7 @@ def bernoulli_(self, p=0.5, *, generator=None):
     if not isinstance(p, Tensor) and not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     kind = self._spec.dtype if self._spec.dtype.is_floating_point else dtypes.float32
-    draw = rand(*self.shape, dtype=kind, generator=generator)
+    draw = rand(*self.shape, dtype=kind, device=self.device, generator=generator)
     with mode.no_grad():
         return self.copy_(draw < p)
 
@@ -179,4 +179,5 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
         return normal_(empty_of_spec(_spec("normal", sizes_of("normal", (size,)), dtype, device), "normal"), mean, std, generator=generator)
     shape = (mean + std if isinstance(mean, Tensor) or isinstance(std, Tensor) else rand(1)).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
-    return randn(*shape, dtype=kind, generator=generator) * std + mean
+    where = mean.device if isinstance(mean, Tensor) else std.device
+    return randn(*shape, dtype=kind, device=where, generator=generator) * std + mean

@@ -96,6 +96,10 @@ class Adam(Optimizer):
         else:
             step = state["step"] = state["step"] + 1
         lr, (beta1, beta2), weight_decay = group["lr"], group["betas"], group["weight_decay"]
+        if not (group["amsgrad"] or group["capturable"] or isinstance(lr, nt.Tensor)):
+            settings = group["betas"], group["eps"], weight_decay, group["decoupled_weight_decay"], group["maximize"]
+            nt._fused_adam_(p, state["exp_avg"], state["exp_avg_sq"], grad, step, lr, *settings)
+            return
 
         if group["maximize"]:
             grad = -grad

@@ -77,6 +77,10 @@ class SGD(Optimizer):
             grad = p.grad
             if grad is None:
                 continue
+            buffer = self.state[p].get("momentum_buffer") if momentum else None
+            if buffer is not None and not isinstance(lr, nt.Tensor):
+                nt._fused_sgd_(p, buffer, grad, lr, momentum, group["dampening"], weight_decay, group["nesterov"], group["maximize"])
+                continue
             if group["maximize"]:
                 grad = -grad
             if weight_decay:

@@ -83,17 +83,24 @@ def store_line(out, result):
     return f"out[{'i * out_step' if out[1] == 's' else 'i'}] = {stored}"
 
 
-def text(name, signature, imports, out, inputs, scalars, lines, result):
+def text(name, signature, imports, out, inputs, scalars, lines, result, more=()):
     """The kernel's text.
 
     `out` is (dtype code, stride class); `inputs` a list of the same; `scalars` a list of dtype codes. `lines` are the
-    statements that compute the text `result` from x0, x1, ... and s0, s1, ...
+    statements that compute the text `result` from x0, x1, ... and s0, s1, ... `more` are further outputs as (dtype code,
+    stride class, result); their addresses and strides stand behind those of the inputs.
     """
-    operands = [out, *inputs]
+    operands = [out, *inputs, *((code, kind) for code, kind, _ in more)]
     count = len(operands)
     base = count + len(scalars)
-    names = ["o", *(f"a{k}" for k in range(len(inputs)))]
-    pointers, loads = load_lines(operands, names, base + 2)
+    names = ["o", *(f"a{k}" for k in range(len(inputs))), *(f"o{j + 1}" for j in range(len(more)))]
+    pointers, loads = load_lines(operands[: 1 + len(inputs)], names, base + 2)
+    stores = [store_line(out, result)]
+    for j, (code, kind, value) in enumerate(more, 1):
+        memory, k = "u8" if code == "b8" else code, len(inputs) + j
+        pointers.append(f"out{j} = out_{memory}(p[{k}] + {SIZES[memory]} * o{j})")
+        place = f"i * p[{base + 2 + k}]" if kind == "s" else "i"
+        stores.append(f"out{j}[{place}] = {f'u8({value})' if code == 'b8' else value}")
     return TEXT.format(
         name=name,
         signature=signature,
@@ -105,7 +112,7 @@ def text(name, signature, imports, out, inputs, scalars, lines, result):
             for k, n in enumerate(names)
         ),
         pointers="".join(f"        {line}\n" for line in pointers),
-        body="\n".join(f"            {line}" for line in [*loads, *lines, store_line(out, result)]),
+        body="\n".join(f"            {line}" for line in [*loads, *lines, *stores]),
     )
 
 
@@ -117,13 +124,16 @@ def constants(sizes, strides):
     return words
 
 
-def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, steps, nbytes):
-    """The launch of an expression: `out` and `inputs` are dtype codes, `steps` their strides (out first) over the merged `sizes`."""
+def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, steps, nbytes, more=()):
+    """The launch of an expression: `out` and `inputs` are dtype codes, `more` further outputs as (dtype code, result), `steps` the
+    strides of out, inputs and more over the merged `sizes`."""
+    operands = 1 + len(inputs) + len(more)
     if not sizes:
-        sizes, steps = (1,), [(1,)] * (1 + len(inputs))
+        sizes, steps = (1,), [(1,)] * operands
     first, *rest = (stride_class(s[-1]) for s in steps)
-    kernel = library.kernel(name, text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result))
-    return Table(kernel, prod(sizes), GRAIN, 1 + len(inputs) + len(scalars), constants(sizes, steps), nbytes=nbytes)
+    others = [(code, kind, value) for (code, value), kind in zip(more, rest[len(inputs) :])]
+    kernel = library.kernel(name, text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result, others))
+    return Table(kernel, prod(sizes), GRAIN, operands + len(scalars), constants(sizes, steps), nbytes=nbytes)
 
 
 def stride_class(stride):

@@ -37,7 +37,18 @@ def empty_cache():
     pass
 
 
+def _remote(table, arguments, new):
+    """What the callable of another device's table returns, as (result,); None for a table of the CPU."""
+    words = (ctypes.c_int64 * at.TABLE_SLOTS).from_address(table)
+    if not words[at.TABLE_REMOTE + new]:
+        return None
+    _launched.append(words[at.TABLE_KERNEL])
+    return (ctypes.cast(words[at.TABLE_REMOTE + new], ctypes.py_object).value(*arguments),)
+
+
 def launch(table, *arguments):
+    if _remote(table, arguments, 0):
+        return
     words = (ctypes.c_int64 * at.TABLE_SLOTS).from_address(table)
     function = next(k.function for k in library.all_kernels() if k.address == words[at.TABLE_KERNEL])
     count = words[at.TABLE_NSLOTS]
@@ -52,6 +63,8 @@ def launch(table, *arguments):
 
 
 def launch_new(table, *arguments):
+    if done := _remote(table, arguments, 1):
+        return done[0]
     out = allocate((ctypes.c_int64 * at.TABLE_SLOTS).from_address(table)[at.TABLE_NBYTES])
     launch(table, out.address, *arguments)
     return out

@@ -19,6 +19,7 @@ from numtape.kernels.intrinsics import (
     call_1,
     call_2,
     call_3,
+    call_4,
     compare_and_swap,
     cpu_pause,
     inline,
@@ -271,13 +272,18 @@ def unpack(state, table, slots, args, first, nargs):
 
 
 @inline
+def log_launch(state, kernel):
+    launches = load_word(state + 8 * LAUNCHES)
+    store_word(state + 8 * (LOG + (launches & (LOG_LENGTH - 1))), kernel)
+    store_word(state + 8 * LAUNCHES, launches + 1)
+
+
+@inline
 def run_table(state, table, slots):
     """Run a table whose slots stand ready; long work lets other Python threads run."""
     small()
-    launches = load_word(state + 8 * LAUNCHES)
     kernel = load_word(table)
-    store_word(state + 8 * (LOG + (launches & (LOG_LENGTH - 1))), kernel)
-    store_word(state + 8 * LAUNCHES, launches + 1)
+    log_launch(state, kernel)
     units, grain = load_word(table + 8 * TABLE_UNITS), load_word(table + 8 * TABLE_GRAIN)
     needs_scratch = load_word(table + 8 * TABLE_FLAGS) & NEEDS_SCRATCH
     scratch = 0
@@ -311,13 +317,17 @@ def launch(self, args, nargs):
     """launch(table, argument, ...) -> None: run a kernel; the arguments are its first slots.
 
     As launch_new(table, argument, ...) -> storage it first allocates the output, which becomes slot 0. Which of the two it is
-    stands in the second word of the array that `self` is.
+    stands in the second word of the array that `self` is. A table of another device holds a callable for each, which does it.
     """
     small()
     box = load_word(self + 16)
     state, new = load_word(box), load_word(box + 8)
     slots = stack_words(FRAME) + 8
     table = call_1(load_word(state + 8 * AS_LONG_LONG), load_word(args))
+    remote = load_word(table + 8 * (TABLE_REMOTE + new))
+    if remote != 0:
+        log_launch(state, load_word(table))
+        return call_4(load_word(state + 8 * CALL), remote, args + 8, nargs - 1, 0)
     if not unpack(state, table, slots, args + 8, new, nargs - 1):
         return 0
     out = new  # 0 or 1

@@ -2,6 +2,7 @@
 
 # A table, in words: the header, then the kernel's slots.
 TABLE_KERNEL, TABLE_UNITS, TABLE_GRAIN, TABLE_NSLOTS, TABLE_NBYTES, TABLE_FLAGS, TABLE_SLOTS = 0, 1, 2, 3, 4, 5, 8
+TABLE_REMOTE, TABLE_REMOTE_NEW = 6, 7  # for a kernel that is not the CPU's: the callables behind launch and launch_new, else 0
 NEEDS_SCRATCH = 1
 MAX_SLOTS = 96
 NO_OWNER = 0
@@ -32,7 +33,8 @@ STORAGE_WRITER, STORAGE_SIZE = 64, 72
     CONDITION_WAIT,
     CONDITION_BROADCAST,
     STORAGE_TYPE,
-) = range(19)
+    CALL,
+) = range(20)
 LAUNCHES, LIVE_BYTES, PEAK_BYTES, CACHED_BYTES, CACHE_LIMIT, SCRATCH = 24, 25, 26, 27, 28, 29
 # What several threads write stands on cache lines of its own (8 words each).
 SEQUENCE, TICKET, DONE, BUSY, SLEEPERS, READY, THREADS = 32, 40, 48, 56, 64, 72, 80

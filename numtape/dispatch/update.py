@@ -1,0 +1,79 @@
+"""Updates: several tensors changed in place by one kernel, such as a parameter and what an optimizer remembers of it.
+
+An update is a formula of elementwise ops that returns the new values of its first parameters. It is not recorded.
+"""
+
+from __future__ import annotations
+
+from numtape import graph, layout
+from numtape.autograd import mode, tape
+from numtape.dispatch import elementwise
+from numtape.kernels import pattern
+from numtape.kernels.cpu.driver import launch
+from numtape.op import rule_names
+from numtape.tensor import Tensor
+
+
+class Update:
+    """A function of tensors of one shape and of numbers that writes into its first `targets` tensors."""
+
+    def __init__(self, name: str, fn, targets: int, static=()):
+        self.name, self.fn, self.targets = name, fn, targets
+        self.names = rule_names(fn)
+        self.static = frozenset(static)
+        self.plans: dict = {}
+
+    def __call__(self, *args):
+        key, operands, _, _ = elementwise.scan(self, args)
+        changed = args[: self.targets]
+        plan = self.plans.get(key)
+        if plan is None:
+            if len(self.plans) > elementwise.PLANS:
+                self.plans.clear()
+            plan = self.plans[key] = self._plan(args)
+        if mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args):
+            raise RuntimeError(f"{self.name}: is not differentiable; call it under numtape.no_grad()")
+        table, tensors = plan
+        if table is not None:
+            # the addresses of the outputs after the first stand behind those of the inputs, before the numbers
+            more = [t._address for t in changed[1:]]
+            launch(table.address, operands[0], *operands[:tensors], *more, *operands[tensors:])
+        for t in changed:
+            t._storage.version += 1
+            t._storage.writer = self.name
+
+    def _plan(self, args):
+        """The launch, and how many tensors are given."""
+        specs = [a._spec for a in args if isinstance(a, Tensor)]
+        changed = specs[: self.targets]
+        shape = changed[0].shape
+        elementwise.same_device(self.name, *(a for a in args if isinstance(a, Tensor)))
+        for spec in changed:
+            if spec.shape != shape or layout.overlaps_itself(spec.shape, spec.strides):
+                raise RuntimeError(f"{self.name}: expected tensors of shape {list(shape)} without repeated elements, got {list(spec.shape)} with strides {list(spec.strides)}")
+        if layout.broadcast_shapes(self.name, *(s.shape for s in specs)) != shape:
+            raise RuntimeError(f"{self.name}: an operand does not broadcast to the shape {list(shape)} of what is updated")
+        if not changed[0].numel:
+            return None, len(specs)
+        symbols, tensors, numbers = elementwise.leaves(self, args)
+        results = [graph.convert(r, s.dtype) for r, s in zip(self.fn(*symbols), changed)]
+        strides = [layout.expand_strides(s.shape, s.strides, shape) for s in (*specs, *changed[1:])]
+        sizes, steps = layout.coalesce(shape, changed[0].strides, *strides)
+        printer, codes = elementwise.lowering(tensors, numbers)
+        lines = printer.lower(results)
+        texts = [printer.cast(r, s.dtype) for r, s in zip(results, changed)]
+        table = pattern(changed[0].device, "elementwise").table(
+            self.name,
+            f"{', '.join(s.dtype.name for s in specs)} -> {', '.join(s.dtype.name for s in changed)}",
+            printer.imports(),
+            changed[0].dtype.code,
+            [s.dtype.code for s in specs],
+            codes,
+            lines,
+            texts[0],
+            sizes,
+            steps,
+            0,
+            more=[(s.dtype.code, text) for s, text in zip(changed[1:], texts[1:])],
+        )
+        return table, len(specs)

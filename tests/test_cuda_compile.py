@@ -1,0 +1,105 @@
+"""Every kernel of the CUDA backend compiled for sm_90, without a card: no spills, nothing on the stack, registers within a budget.
+
+The texts are those that the ops' own samples launch on the emulated card, forward and backward. Needs the extra `cuda`.
+"""
+
+import pytest
+from cuda_module import card
+from samples import names, samples_of
+from test_cuda_ops import gradients
+
+import numtape as nt
+from numtape.kernels import library
+from numtape.op import TABLE
+
+pytest.importorskip("numba.cuda.cudadrv.nvvm", reason='compiling for a card needs the extra: pip install "numtape[cuda]"')
+toolchain = pytest.importorskip("numtape.kernels.cuda.toolchain", reason='compiling for a card needs the extra: pip install "numtape[cuda]"')
+from numtape.kernels.cuda import library as cuda_library  # noqa: E402
+
+CAPABILITY = (9, 0)
+REGISTERS = 65536  # of a multiprocessor: at least two blocks of a kernel's largest size are to fit into them
+compiled: dict = {}
+
+
+def made_by(work):
+    """The CUDA kernels that a piece of work asks for first."""
+    before = set(library.all_kernels())
+    work()
+    return [k for k in library.all_kernels() if k not in before and hasattr(k, "threads")]
+
+
+def figures(kernel):
+    """What the assembler says of a kernel: registers, spills, stack and shared memory."""
+    key = kernel.text, kernel.threads
+    if key not in compiled:
+        _, report = toolchain.compile_cubin(library.execute(kernel.name, kernel.text)["kernel"], kernel.threads, CAPABILITY)
+        compiled[key] = cuda_library.figures(report)
+    return compiled[key]
+
+
+def check(kernel):
+    found = figures(kernel)
+    assert found["spill_stores"] == found["spill_loads"] == 0, f"{kernel.name} spills registers: {found}\n{kernel.text}"
+    assert found["stack"] == 0, f"{kernel.name} keeps values on the stack: {found}\n{kernel.text}"
+    budget = min(255, REGISTERS // kernel.threads // 2 // 8 * 8) if kernel.threads > 128 else 255
+    assert found["registers"] <= budget, f"{kernel.name} takes {found['registers']} registers of {budget}: {found}\n{kernel.text}"
+    assert found["shared"] <= 48 * 1024, f"{kernel.name} takes {found['shared']} bytes of shared memory"
+
+
+def attempt(work):
+    try:
+        work()
+    except (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError):
+        pass  # an op that is not defined for a dtype; that it says so is tested elsewhere
+
+
+def runs(name):
+    """The op's samples forward and backward in float32, and its first sample in the other dtypes that ops have kernels of their own for."""
+    kinds = ["float64"] if TABLE[name].family != "elementwise" else ["float64", "int64"]
+    for sample in samples_of(name):
+        attempt(lambda s=sample: s.call(card, *s.tensors(card, "float32")))
+        attempt(lambda s=sample: gradients(card, s, "float32"))
+    for kind in kinds:
+        attempt(lambda k=kind: samples_of(name)[0].call(card, *samples_of(name)[0].tensors(card, k)))
+
+
+@pytest.mark.parametrize("name", [n for n in names() if n not in ("from_numpy", "empty", "empty_like")])
+def test_kernels_of(name):
+    for kernel in made_by(lambda: runs(name)):
+        check(kernel)
+
+
+SPILLING = '''"""spilling"""
+from numtape.kernels.cuda.intrinsics import *
+
+
+def kernel(args):
+    p = slots(args)
+    x, out = in_f32(p[0]), out_f32(p[1])
+    kept = stack_f32(64)
+    for i in range(64):
+        kept[i] = x[i]
+    out[thread_x()] = kept[p[2]]
+'''
+
+
+def test_a_kernel_on_the_stack_is_caught():
+    kernel = type("Planted", (), {"name": "spilling", "text": SPILLING, "threads": 256})
+    with pytest.raises(AssertionError, match="keeps values on the stack"):
+        check(kernel)
+
+
+def test_a_kernel_over_budget_is_caught():
+    lines = "\n".join(f"    v{i} = x[i * {i + 1}]" for i in range(180)).replace("i * ", "thread_x() * ")
+    total = " + ".join(f"v{i} * v{179 - i}" for i in range(180))
+    text = f"from numtape.kernels.cuda.intrinsics import *\n\n\ndef kernel(args):\n    p = slots(args)\n    x, out = in_f32(p[0]), out_f32(p[1])\n{lines}\n    barrier()\n    out[thread_x()] = {total}\n"
+    kernel = type("Planted", (), {"name": "greedy", "text": text, "threads": 1024})
+    with pytest.raises(AssertionError, match="spills registers|registers of"):
+        check(kernel)
+
+
+def test_the_same_text_gives_the_same_code():
+    kernel = made_by(lambda: nt.tensor([1.0], device="cuda").exp2()) or [k for k in library.all_kernels() if k.name == "exp2" and hasattr(k, "threads")]
+    function = library.execute(kernel[0].name, kernel[0].text)["kernel"]
+    first, second = (toolchain.compile_cubin(function, 256, CAPABILITY)[0] for _ in range(2))
+    assert first == second and first[:4] == b"\x7fELF"
