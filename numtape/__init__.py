@@ -84,4 +84,8 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module(f"numtape.{name}")
+    if name == "from_dlpack":
+        from numtape.interop import from_dlpack
+
+        return from_dlpack
     raise AttributeError(f"module 'numtape' has no attribute {name!r}")

@@ -22,7 +22,7 @@ empty_cache = driver.empty_cache
 def new(nbytes: int, op: str, where: device = cpu):
     """A storage of `nbytes` on a device, or a MemoryError that says what was asked for."""
     if where is not cpu:
-        return pattern(where, "driver").allocate(nbytes)
+        return pattern(where, "driver").allocate(nbytes, where.index, op)
     try:
         return allocate(nbytes)
     except (MemoryError, OverflowError):
@@ -31,13 +31,7 @@ def new(nbytes: int, op: str, where: device = cpu):
 
 def transfer(address: int, where: device, source: int, origin: device, nbytes: int) -> None:
     """Copy bytes from memory of one device to memory of another, at least one of them a card."""
-    driver = pattern(origin if where is cpu else where, "driver")
-    if origin is cpu:
-        driver.copy_from_host(address, source, nbytes)
-    elif where is cpu:
-        driver.copy_to_host(address, source, nbytes)
-    else:
-        driver.copy_between(address, where.index, source, origin.index, nbytes)
+    pattern(origin if where is cpu else where, "driver").transfer(address, where, source, origin, nbytes)
 
 
 class _Window:

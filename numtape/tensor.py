@@ -299,6 +299,25 @@ class Tensor:
             raise TypeError(f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
         return storage.as_array(self._storage, self._address, self._spec)
 
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """A DLPack capsule over this tensor's memory, for `from_dlpack` of any library."""
+        from numtape import interop
+
+        return interop.dlpack(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's (kind, number) of the device."""
+        from numtape import interop
+
+        return interop.dlpack_device(self)
+
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        """The memory of a tensor on a card, for CuPy, Numba and PyTorch."""
+        from numtape import interop
+
+        return interop.cuda_array_interface(self)
+
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:

@@ -89,7 +89,8 @@ def run_python(program, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
-def table(text=SCALE, arguments=3, constants=(50,), grid=2, block=32, nbytes=200, name="kernel"):
+def table(text=SCALE, arguments=3, constants=(50,), grid=2, block=32, nbytes=200, name=None):
+    name = name or {SCALE: "scale", KEEP: "keep", PICK: "pick"}[text]
     return driver.Table(library.kernel(name, text), grid, block, arguments, constants, nbytes=nbytes)
 
 

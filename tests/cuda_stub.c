@@ -74,7 +74,7 @@ R cuMemcpyDtoDAsync_v2(P d, P s, size_t n, H st) { memcpy((void *)d, (void *)s, 
 R cuMemcpyPeerAsync(P d, H dc, P s, H sc, size_t n, H st) { memcpy((void *)d, (void *)s, n); return dc && sc ? 0 : 201; }
 R cuMemsetD8Async(P p, unsigned char c, size_t n, H s) { memset((void *)p, c, n); return 0; }
 
-R cuModuleLoadData(H *m, const void *image) { return *(const char *)image == 'c' ? new_handle(m) : 200; }
+R cuModuleLoadData(H *m, const void *image) { return memcmp(image, "cubin", 5) && memcmp(image, "\177ELF", 4) ? 200 : new_handle(m); }
 R cuModuleGetFunction(H *f, H m, const char *name) { return strcmp(name, "kernel") ? 500 : new_handle(f); }
 
 R cuLaunchKernel(H f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, H stream, void **p, void **extra) {

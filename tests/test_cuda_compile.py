@@ -17,7 +17,7 @@ toolchain = pytest.importorskip("numtape.kernels.cuda.toolchain", reason='compil
 from numtape.kernels.cuda import library as cuda_library  # noqa: E402
 
 CAPABILITY = (9, 0)
-REGISTERS = 65536  # of a multiprocessor: at least two blocks of a kernel's largest size are to fit into them
+REGISTERS = 65536  # of a multiprocessor: two blocks of up to 256 threads, or one larger block, are to fit into them
 compiled: dict = {}
 
 
@@ -39,10 +39,10 @@ def figures(kernel):
 
 def check(kernel):
     found = figures(kernel)
-    assert found["spill_stores"] == found["spill_loads"] == 0, f"{kernel.name} spills registers: {found}\n{kernel.text}"
-    assert found["stack"] == 0, f"{kernel.name} keeps values on the stack: {found}\n{kernel.text}"
-    budget = min(255, REGISTERS // kernel.threads // 2 // 8 * 8) if kernel.threads > 128 else 255
-    assert found["registers"] <= budget, f"{kernel.name} takes {found['registers']} registers of {budget}: {found}\n{kernel.text}"
+    assert found["spill_stores"] == found["spill_loads"] == 0, f"{kernel.name} spills registers: {found}"
+    assert found["stack"] == 0, f"{kernel.name} keeps values on the stack: {found}"
+    budget = min(255, REGISTERS // kernel.threads // (2 if kernel.threads <= 256 else 1))
+    assert found["registers"] <= budget, f"{kernel.name} takes {found['registers']} registers of {budget}: {found}"
     assert found["shared"] <= 48 * 1024, f"{kernel.name} takes {found['shared']} bytes of shared memory"
 
 
@@ -78,7 +78,7 @@ def kernel(args):
     x, out = in_f32(p[0]), out_f32(p[1])
     kept = stack_f32(64)
     for i in range(64):
-        kept[i] = x[i]
+        kept[i] = x[i] * x[63 - i]
     out[thread_x()] = kept[p[2]]
 '''
 

@@ -62,7 +62,7 @@ def test_memory_is_poisoned(card):
 # ------------------------------------------------------------------------------------------------ launches
 def test_launch(card):
     x = upload(np.arange(50, dtype=np.float32))
-    t = table(name="scale")
+    t = table()
     with nt.kernels.log() as log:
         out = driver.launch_new(t.address, x.address, 2.5)
         driver.launch(t.address, out.address, out.address, 2.0)
@@ -85,9 +85,9 @@ def test_arguments(card):
     assert kept(float("nan"), 2, 1e300)[0] == np.array([np.nan]).view(np.int64)[0]
     assert kept(2.0, 2, 3).tolist() == [np.array([2.0]).view(np.int64)[0], 2, 3]
     for _ in range(2):
-        with pytest.raises(OverflowError, match="kernel: argument 2 is too large for int64: 9223372036854775808"):
+        with pytest.raises(OverflowError, match="keep: argument 2 is too large for int64: 9223372036854775808"):
             kept(1, 2**63, 0)
-        with pytest.raises(TypeError, match="kernel: argument 1 is neither an int nor a float: '1'"):
+        with pytest.raises(TypeError, match="keep: argument 1 is neither an int nor a float: '1'"):
             kept("1", 2, 3)
         with pytest.raises(TypeError, match="takes 4 arguments, got 3"):
             kept(1, 2)
@@ -105,6 +105,20 @@ def test_constants_stay_in_their_tables(card):
     assert [download(o, np.int64, 3).tolist() for o in outs] == [[i, 100 + i, (10, 20)[i % 2]] for i in range(20)]
 
 
+def test_a_launch_inside_a_launch(card):
+    """Arguments may run Python when they are packed, as destructors may at any time: a launch then has a parameter block of its own."""
+    t, outs = table(KEEP, 4, (3,), 1, 1), [driver.allocate(24) for _ in range(2)]
+
+    class Sneaky:
+        def __index__(self):
+            driver.launch(t.address, outs[1].address, 7, 8, 9)
+            return 5
+
+    driver.launch(t.address, outs[0].address, 1, 2, 3)
+    driver.launch(t.address, outs[0].address, 4, Sneaky(), 6)
+    assert [download(out, np.int64, 3).tolist() for out in outs] == [[4, 5, 6], [7, 8, 9]]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -119,7 +133,7 @@ def test_tables_refuse(card, options, message):
 
 
 def test_driver_refuses_launches(card, machine):
-    kernel = library.kernel("kernel", SCALE)
+    kernel = library.kernel("scale", SCALE)
     function, words = kernel.on(card), driver.parameters(3, [50])
 
     def launched(grid=(1, 1, 1), block=(1, 1, 1), function=function, extra=words[1]):
@@ -140,7 +154,7 @@ def test_nothing_to_launch(card, machine):
 
 
 def test_a_launch_that_fails(card, machine, monkeypatch):
-    t, x = table(name="scale"), upload(np.zeros(50, np.float32))
+    t, x = table(), upload(np.zeros(50, np.float32))
     live = card.pool.live
     stream = card.default.handle
     card.default.handle = 12
@@ -157,8 +171,9 @@ def test_another_library_changes_the_context(context):
     Card(machine, 1)
     with on(Card(machine, 0).default):
         t, x = table(), upload(np.ones(50, np.float32))
+        out = driver.launch_new(t.address, x.address, 1.0)
         machine.here.context = context
-        out = driver.launch_new(t.address, x.address, 2.0)
+        driver.launch(t.address, out.address, x.address, 2.0)
         machine.here.context = context
         storage = driver.allocate(1 << 20)
         machine.here.context = context
@@ -178,7 +193,7 @@ def test_exact_sizes_show_stray_accesses():
 
 def test_threads(card):
     """Threads launch one table at once, half of them on streams of their own."""
-    t, problems = table(name="scale"), []
+    t, problems = table(), []
 
     def work(k):
         try:
@@ -279,6 +294,7 @@ def test_a_check_is_looked_at_with_its_own_stream(card):
     assert len(card.checks.pending) == 1
     with pytest.raises(IndexError, match="index 8"):
         other.synchronize()
+    assert sorted(card.checks.free) == list(range(len(card.checks.free)))
 
 
 def test_kernels_launched_meanwhile_are_looked_at_later(card, machine, monkeypatch):
@@ -352,6 +368,7 @@ def test_two_cards():
             np.testing.assert_array_equal(download(mine, np.float32, 50), (data + 100) * 2)
             copies.between(second.default, y.address, first.default, out.address, 200)
             driver.launch(t.address, out.address, x.address, -1.0)  # comes after the copy
+            first.synchronize()
             np.testing.assert_array_equal(download(y, np.float32, 50), data * 2)
         assert machine.cuCtxGetCurrent()[1] == first.context and cards.current() is first.default
         np.testing.assert_array_equal(download(out, np.float32, 50), -data)

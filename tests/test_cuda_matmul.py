@@ -3,12 +3,13 @@
 The emulator raises for accesses out of range, races and missing barriers, so a result that is right was also come by honestly.
 """
 
+import itertools
 
 import numpy as np
 import pytest
 
-from numtape.kernels.cuda import driver, emulator, matmul_plan
-from numtape.kernels.cuda.matmul import Epilogue, text
+from numtape.kernels.cuda import api, driver, emulator, matmul_plan
+from numtape.kernels.cuda.matmul import Epilogue, Tile, text
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "i64": np.int64, "i32": np.int32, "i16": np.int16, "i8": np.int8, "u8": np.uint8}
 CODES = {np.dtype(v): k for k, v in DTYPES.items()}
@@ -83,14 +84,14 @@ def multiply(A, B, tile=SMALL, *, blocks=None, epilogue=None, operands=(), piece
 
 
 def check(C, A, B):
-    """C against A @ B: exact for integers, which wrap around, else within the bound of a sum of products in any order."""
+    """C against A @ B in float64: within the bound of a sum of products in any order; integers, which wrap around, exactly."""
     if A.dtype.kind != "f":
         np.testing.assert_array_equal(C, A @ B)
         return
-    exact = A.astype(np.longdouble) @ B.astype(np.longdouble)
-    bound = (A.shape[-1] + 2) * np.finfo(A.dtype).eps * (np.abs(A).astype(np.longdouble) @ np.abs(B).astype(np.longdouble))
-    error = np.abs(C - exact)
-    assert (error <= bound).all(), f"{A.dtype} {A.shape} @ {B.shape}: error {error.max()} where {bound.flat[error.argmax()]} is allowed"
+    A, B = A.astype(np.float64), B.astype(np.float64)
+    bound = (A.shape[-1] + 2) * np.finfo(C.dtype).eps * (np.abs(A) @ np.abs(B))  # NumPy's own error in float64 is as large at most
+    error = np.abs(C - A @ B)
+    assert (error <= bound).all(), f"{C.dtype} {A.shape} @ {B.shape}: error {error.max()} where {bound.flat[error.argmax()]} is allowed"
 
 
 @pytest.mark.parametrize("m, n, k", [(1, 1, 1), (33, 35, 37), (64, 32, 16), (5, 70, 3), (40, 4, 48), (1, 36, 20), (36, 1, 18), (31, 33, 1)])
@@ -187,12 +188,14 @@ def test_pieces_of_a_long_k(rng):
 
 
 def test_the_grid_and_the_order_of_threads_do_not_matter(rng, monkeypatch):
-    A, B = random(rng, (40, 70), np.float32), random(rng, (70, 33), np.float32)
-    C = multiply(A, B, DEEP)
-    np.testing.assert_array_equal(multiply(A, B, DEEP, blocks=1), C)
+    tile = Tile(size=32, depth=16, high=8, wide=4, teams=2, run=4, bound=256)
+    A, B = random(rng, (33, 20), np.float32), random(rng, (20, 8), np.float32)
+    C = multiply(A, B, tile)
+    check(C, A, B)
+    np.testing.assert_array_equal(multiply(A, B, tile, blocks=1), C)
     for order in ("backward", 5):
         monkeypatch.setattr(emulator, "order", order)
-        np.testing.assert_array_equal(multiply(A, B, DEEP), C)
+        np.testing.assert_array_equal(multiply(A, B, tile), C)
 
 
 # ------------------------------------------------------------------------------------------------ epilogues
@@ -207,8 +210,8 @@ def test_bias_and_activation(rng):
 
 def test_mask_and_residual_of_a_batch(rng):
     """Operands of other dtypes, with batch dims of their own; one of them is read where C has no fourth column."""
-    A, B = random(rng, (3, 5, 4), np.float64), random(rng, (3, 4, 7), np.float64)
-    mask, residual = rng.random((5, 7)) < 0.5, random(rng, (3, 1, 7), np.float32)
+    A, B = random(rng, (2, 5, 2), np.float64), random(rng, (2, 2, 7), np.float64)
+    mask, residual = rng.random((5, 7)) < 0.5, random(rng, (2, 1, 7), np.float32)
     epilogue = Epilogue("", (), "(x if y0 else f64(0)) + f64(y1)", ("b8", "f32"))
     tile = matmul_plan.tiles_of("f64")[0]
     expected = np.where(mask, multiply(A, B, tile), 0) + residual.astype(np.float64)
@@ -255,11 +258,29 @@ def test_tiles_are_well_formed(code):
 
 @pytest.mark.parametrize(
     "m, n, k, batch, tile",
-    [(4096, 4096, 4096, 1, LARGE), (4096, 4096, 64, 1, LARGE), (1024, 1024, 1024, 1, MEDIUM), (64, 64, 64, 256, MEDIUM), (256, 256, 256, 64, LARGE)]
-    + [(512, 512, 512, 1, DEEP), (1, 4096, 4096, 1, DEEP), (128, 10, 512, 1, DEEP), (16, 16, 16, 4096, SMALL), (8, 8, 8, 100000, SMALL)],
+    [
+        (4096, 4096, 4096, 1, LARGE),
+        (4096, 4096, 64, 1, LARGE),
+        (256, 256, 256, 64, LARGE),
+        (1024, 1024, 1024, 1, MEDIUM),
+        (64, 64, 64, 256, MEDIUM),
+        (512, 512, 512, 1, DEEP),
+        (1, 4096, 4096, 1, DEEP),
+        (128, 10, 512, 1, DEEP),
+        (16, 16, 16, 4096, SMALL),
+        (8, 8, 8, 100000, SMALL),
+    ],
 )
 def test_choice_of_the_tile(m, n, k, batch, tile):
     assert matmul_plan.choose("f32", m, n, k, batch, 132) == tile
+
+
+def test_dims_of_size_one_are_not_contiguous_ones():
+    """Whatever stride they come with, threads are to lie along the other dim."""
+    words, _ = matmul_plan.constants(SMALL, 1, 1, 8, (1, 1, 1, 1, 1), (), (), (), ())
+    assert words[6:10] == [0, 1, 1, 0]
+    words, _ = matmul_plan.constants(SMALL, 8, 8, 1, (1, 1, 1, 1, 8), (), (), (), ())
+    assert words[6:10] == [1, 0, 0, 1]
 
 
 def test_choice_of_pieces():
@@ -278,6 +299,7 @@ def run(table, C, *arrays):
     return C
 
 
+@pytest.mark.gpu
 def test_table(rng):
     A, B, bias = random(rng, (2, 9, 40), np.float32), random(rng, (40, 6), np.float32), random(rng, (6,), np.float32)
     layout = ("f32", 9, 6, 40, (40, 1, 6, 1, 6), (2,), (54,), (360,), (0,), 4 * 108)
@@ -291,3 +313,20 @@ def test_table(rng):
         matmul_plan.table(*layout, piece=32, epilogue=epilogue)
     with pytest.raises(ValueError, match="the epilogue has 1 operands and strides for 0"):
         matmul_plan.table(*layout, epilogue=epilogue._replace(strides=()))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("code", DTYPES)
+def test_products_of_all_sizes_on_a_card(rng, code):
+    """Sizes that take each tile, operands turned either way; small ones on the emulated card."""
+    sizes = [(3, 5, 4), (1, 9, 3)]
+    if not api.emulated():
+        sizes += [(1, 4097, 513), (129, 10, 400), (515, 260, 130), (2050, 1030, 67)]
+        sizes += [(129, 10, 40000), (1024, 1000, 1024), (2048, 2560, 2052)] if code[0] == "f" else []
+    for (m, n, k), a, b in itertools.product(sizes, (False, True), (False, True)):
+        A = random(rng, (k, m) if a else (m, k), DTYPES[code])
+        B = random(rng, (n, k) if b else (k, n), DTYPES[code])
+        strides = (*((1, m) if a else (k, 1)), *((1, k) if b else (n, 1)), n)
+        table = matmul_plan.table(code, m, n, k, strides, (), (), (), (), m * n * A.itemsize)
+        C = run(table, np.zeros((m, n), A.dtype), A, B)
+        check(C, A.T if a else A, B.T if b else B)

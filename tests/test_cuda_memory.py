@@ -53,6 +53,18 @@ def test_neighbours_are_joined(card):
     assert card.pool.segments_made == 2 and card.pool.reserved == 4 * MIB and len({b.address for b in blocks}) == 3
 
 
+def test_segments_are_not_joined(card, monkeypatch):
+    """Two segments may lie side by side; each goes back to the driver by itself."""
+    address = card.call("cuMemAlloc", 4 * MIB)
+    segments = iter([(address, 2 * MIB), (address + 2 * MIB, 2 * MIB)])
+    monkeypatch.setattr(card.pool, "segment", lambda *arguments: next(segments))
+    blocks = [card.default.allocate(MIB) for _ in range(4)]
+    assert sorted(b.address for b in blocks) == [address + i * MIB for i in range(4)]
+    del blocks
+    card.default.small.join()
+    assert card.default.small.runs == [(2 * MIB, address), (2 * MIB, address + 2 * MIB)]
+
+
 def test_streams_do_not_share_free_blocks(card):
     other = card.stream()
     block = card.default.allocate(512)
@@ -135,7 +147,7 @@ def test_out_of_memory_error(card):
     assert isinstance(caught.value, MemoryError) and isinstance(caught.value, RuntimeError) and nt.cuda.OutOfMemoryError is pool.OutOfMemoryError
     assert text.startswith("zeros: CUDA out of memory: asked for 31,457,280 bytes on cuda:0; this process has 41,943,552 bytes in use")
     assert "and 2,096,640 cached in fragments; 23,068,672 of the card's 67,108,864 bytes are free" in text
-    with pytest.raises(MemoryError, match="kernel: CUDA out of memory"):
+    with pytest.raises(MemoryError, match="scale: CUDA out of memory"):
         driver.launch_new(table(nbytes=1 << 40).address, 0, 1.0)
     del held
     assert driver.allocate(50 * MIB).nbytes == 50 * MIB

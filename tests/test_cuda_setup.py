@@ -55,6 +55,7 @@ def test_device_refuses(arguments, error):
 def test_placed(machine):
     from numtape.device import cpu, placed
 
+    nt.cuda.init()
     assert placed("cpu:0") is cpu and placed(nt.device("cuda:1")) is nt.device("cuda:1") and placed(2) is nt.device("cuda:2")
     assert placed("cuda") is nt.device("cuda:0")
     two = Machine(devices=2)
@@ -166,12 +167,13 @@ def test_fatal_errors_name_the_kernels(card, machine):
 # ------------------------------------------------------------------------------------------------ kernels by text
 def test_kernels_are_found_by_text(card):
     compiled, loaded = nt.kernels.compilations(), nt.kernels.loaded()
-    first = library.kernel("one", SCALE)
-    assert library.kernel("another name", SCALE) is first and library.kernel("one", SCALE, 512) is not first
-    assert library.kernel("one", SCALE, 512).threads == 512
+    text = SCALE + "# of this test\n"
+    first = library.kernel("one", text)
+    assert library.kernel("another name", text) is first and library.kernel("one", text, 512) is not first
+    assert library.kernel("one", text, 512).threads == 512
     assert (nt.kernels.compilations(), nt.kernels.loaded()) == (compiled, loaded) and library.report(first) == {}
     with pytest.raises(RuntimeError, match="1 to 1024 threads, got 2048"):
-        library.kernel("one", SCALE + "\n", 2048)
+        library.kernel("one", text + "#", 2048)
 
 
 SAID = "ptxas info: Used 24 registers, 512 bytes smem\n0 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads"
@@ -201,7 +203,7 @@ def test_compiling_and_the_disk_cache(tmp_path, monkeypatch):
         return kernel._image(Found(capability)), library.report(kernel)
 
     compiled, loaded = every.counts.compiled, every.counts.loaded
-    report = {"registers": 24, "spill_stores": 4, "spill_loads": 8, "shared": 512}
+    report = {"registers": 24, "stack": 0, "spill_stores": 4, "spill_loads": 8, "shared": 512}
     assert image() == (b"cubin 1", report)
     assert image() == (b"cubin 1", report)  # from disk, with the report
     assert (every.counts.compiled - compiled, every.counts.loaded - loaded) == (1, 1)
@@ -319,6 +321,26 @@ def stub(tmp_path_factory):
 
 def test_the_real_bindings(stub, tmp_path):
     assert run_python(STUB, LD_LIBRARY_PATH=str(stub), CUDA_STUB_TRACE=str(tmp_path / "trace")) == (0, "fine\n", "")
+
+
+COMPILE = """
+import sys
+import numtape as nt
+from numtape.kernels.cuda import driver, library
+kernel = library.kernel("scale", TEXT)
+driver.launch(driver.Table(kernel, 2, 256, 3, [50]).address, 0, 0, 1.0)
+print(nt.kernels.compilations(), nt.kernels.loaded(), "numba" in sys.modules, 4 < library.report(kernel)["registers"] < 64, library.report(kernel)["spill_stores"])
+"""
+
+
+def test_the_real_compiler_and_the_disk_cache(stub, tmp_path):
+    pytest.importorskip("numba_cuda", reason="the package numba-cuda is not installed")
+    settings = dict(LD_LIBRARY_PATH=str(stub), NUMTAPE_CACHE=str(tmp_path), NUMBA_DISABLE_JIT="0")
+    first, second = (run_python(COMPILE.replace("TEXT", repr(SCALE)), **settings) for _ in range(2))
+    assert first[::2] == second[::2] == (0, "")
+    made, found = first[1].split(), second[1].split()
+    assert int(made[0]) >= 1 and made[2:] == ["True", "True", "0"]
+    assert found == ["0", str(int(made[0]) + int(made[1])), "False", "True", "0"]  # all from disk, without Numba
 
 
 def test_the_real_bindings_with_an_old_driver(stub):

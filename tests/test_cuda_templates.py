@@ -1,5 +1,6 @@
 """The CUDA patterns of reductions, scans, gathers and transposes, run in the emulator and compared with NumPy."""
 
+import doctest
 import types
 
 import numpy as np
@@ -34,7 +35,9 @@ class Table:
                 a = a.ctypes.data
             slots.append(a)
         assert len(slots) == self.arguments
-        emulator.run(emulator.function(self.kernel.name, self.kernel.text), min(self.grid, self.most), self.block, slots + self.constants, memory)
+        emulator.run(
+            emulator.function(self.kernel.name, self.kernel.text), min(self.grid, self.most), self.block, slots + self.constants, memory
+        )
 
 
 def whole(a):
@@ -53,7 +56,9 @@ def card(monkeypatch):
     made = types.SimpleNamespace(multiprocessors=2, change=lambda text: text)
     monkeypatch.setattr(driver, "Table", Table)
     monkeypatch.setattr(driver, "multiprocessors", lambda: made.multiprocessors)
-    monkeypatch.setattr(library, "kernel", lambda name, text, threads: types.SimpleNamespace(name=name, text=made.change(text), threads=threads))
+    monkeypatch.setattr(
+        library, "kernel", lambda name, text, threads: types.SimpleNamespace(name=name, text=made.change(text), threads=threads)
+    )
     return made
 
 
@@ -62,7 +67,9 @@ def values(rng, kind, shape):
     kind = np.dtype(kind)
     if kind.kind == "b":
         return rng.random(shape) < 0.3
-    return rng.standard_normal(shape).astype(kind) if kind.kind == "f" else rng.integers(-9 if kind.kind == "i" else 0, 10, shape).astype(kind)
+    return (
+        rng.standard_normal(shape).astype(kind) if kind.kind == "f" else rng.integers(-9 if kind.kind == "i" else 0, 10, shape).astype(kind)
+    )
 
 
 def close(found, expected, kind=None):
@@ -109,7 +116,7 @@ def row_op(name, *arrays, static=()):
 CODES_BACK = {code: np.dtype(name) for name, code in CODES.items()}
 
 
-SIZES = [(1, 1), (7, 3), (3, 5), (300, 4), (33, 32), (9, 33), (17, 100), (3, 1023), (2, 4097), (40, 130)]
+SIZES = [(1, 1), (7, 3), (3, 5), (300, 4), (33, 32), (9, 33), (17, 100), (3, 1023), (1, 4097), (40, 130)]
 
 
 @pytest.mark.parametrize("units, length", SIZES)
@@ -138,7 +145,7 @@ def test_any_and_all_of_rows(rng):
         close(row_op("all", x), x.all(1))
 
 
-@pytest.mark.parametrize("units, length", [(1, 1), (5, 3), (70, 10), (9, 33), (3, 1023), (2, 4097)])
+@pytest.mark.parametrize("units, length", [(1, 1), (5, 3), (70, 10), (9, 33), (3, 1023), (1, 4097)])
 def test_formulas_of_rows(rng, units, length):
     x = values(rng, "float32", (units, length))
     wide = x.astype(np.float64)
@@ -234,9 +241,11 @@ def test_columns_of_views(rng):
     x = values(rng, "float32", (4, 9, 50, 21))[::2, 1:, ::3, 3:]
     close(column_op("sum", x), x.astype(np.float64).sum(-2), np.float32)
     close(column_op("amax", x, out_step=2), x.max(-2))
+    x = np.broadcast_to(values(rng, "float32", (3, 1, 7)), (3, 50, 7))
+    close(column_op("sum", x), x.astype(np.float64).sum(-2), np.float32)
 
 
-@pytest.mark.parametrize("length, count, pieces", [(50, 3, 4), (64, 40, 2), (7, 5, 3)])
+@pytest.mark.parametrize("length, count, pieces", [(50, 3, 4), (64, 40, 2), (7, 5, 3), (30, 1, 4)])
 def test_columns_in_pieces(rng, length, count, pieces):
     x = values(rng, "float32", (2, length, count))
     piece = -(-length // pieces)
@@ -244,7 +253,9 @@ def test_columns_in_pieces(rng, length, count, pieces):
     written = traced("row_mean", "float32", static=[None])[0]
     parts, out = np.empty((2, pieces, count), np.float64), np.empty((2, count), np.float32)
     text = written.column_text("row_mean", "f64", "f32", program.FIRST)
-    first = columns.table("row_mean", text, piece, length, count, count, 1, (2, pieces), (pieces * count, count), (length * count, piece * count), 2, 0)
+    first = columns.table(
+        "row_mean", text, piece, length, count, count, 1, (2, pieces), (pieces * count, count), (length * count, piece * count), 2, 0
+    )
     first.run(parts, x)
     close(parts[:, 0], x[:, :piece].astype(np.float64).sum(1), np.float32)
     close(parts[:, -1], x[:, piece * (pieces - 1) :].astype(np.float64).sum(1), np.float32)
@@ -311,7 +322,7 @@ def extremum(name, x, d):
     return best, at
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 33), (33, 4), (90, 70), (2, 1023), (1, 4097)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 33), (33, 4), (40, 70), (2, 1023), (1, 4097)])
 def test_positions_of_extrema(rng, shape):
     for kind in ("float32", "int64", "uint8"):
         x = values(rng, kind, shape)
@@ -340,12 +351,16 @@ SETUP = ("size, bad = p[3], out_i64(p[4])",)
 
 def indexed(name, body, out, x, index, d, size):
     code, cell = CODES[str(out.dtype)], np.zeros(2, CELL)
-    text = lines.text(name, str(out.dtype), (code,), (code, "i64"), body.format(code=code) if "{code}" in body else body, extra=2, setup=SETUP)
+    text = lines.text(
+        name, str(out.dtype), (code,), (code, "i64"), body.format(code=code) if "{code}" in body else body, extra=2, setup=SETUP
+    )
     line_op(text, [out], [x, index], d, index.shape[d], (size, cell))
     return cell["word"]
 
 
-@pytest.mark.parametrize("shape, taken", [((5, 9), (5, 4)), ((3, 300), (3, 200)), ((70, 50), (70, 33)), ((200, 3), (200, 3)), ((4, 6, 5), (4, 6, 50))])
+@pytest.mark.parametrize(
+    "shape, taken", [((5, 9), (5, 4)), ((3, 300), (3, 200)), ((70, 50), (70, 33)), ((200, 3), (200, 3)), ((4, 6, 5), (4, 6, 50))]
+)
 def test_gather_and_scatter(rng, shape, taken):
     d = len(shape) - 1
     for turned in (False, True):
@@ -380,7 +395,9 @@ def test_an_index_out_of_range_is_told_and_touches_nothing(rng):
 
 
 # ------------------------------------------------------------------------------------------------ gather
-@pytest.mark.parametrize("outer, n, count, inner", [(1, 5, 3, 1), (2, 7, 9, 4), (3, 2, 70, 5), (1, 50, 300, 33), (2, 3, 4, 257), (1, 4, 1100, 3)])
+@pytest.mark.parametrize(
+    "outer, n, count, inner", [(1, 5, 3, 1), (2, 7, 9, 4), (3, 2, 70, 5), (1, 50, 300, 33), (2, 3, 4, 257), (1, 4, 1100, 3)]
+)
 def test_rows_by_index(rng, outer, n, count, inner):
     for kind in ("float32", "int64", "uint8", "int16") if count < 100 else ("float32", "int16"):
         x, index, cell = values(rng, kind, (outer, n, inner)), rng.integers(0, n, count), np.zeros(2, CELL)
@@ -445,6 +462,12 @@ def added(g, index, n):
     sums = np.zeros((g.shape[0], n, g.shape[2]), np.float32)
     gather.add("f32", g.shape[0], n, index.size, g.shape[2]).run(sums, g, index, np.zeros(2, CELL))
     return sums
+
+
+@pytest.mark.parametrize("module", [rows, columns, lines, copy])
+def test_examples(module):
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 LAUNCHES = {  # each with several threads for a result, several blocks, and several rounds of them

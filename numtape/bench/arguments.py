@@ -35,7 +35,7 @@ def parser(suites: Sequence[str], peers: Sequence[str], suites_on_a_card: Sequen
     p.add_argument("--compare", metavar="NAMES", help=f"the peers, of {names}; or none (default: those that are installed)")
     p.add_argument("--json", metavar="FILE", help="also write the environment and all numbers there")
     p.add_argument("--quick", action="store_true", help="small sizes and few rounds")
-    p.add_argument("--limit", metavar="SECONDS", type=float, help="on a card: begin no case after so many seconds (default 420)")
+    p.add_argument("--limit", metavar="SECONDS", type=float, help="on a card: begin no case after so many seconds (default 400)")
     return p
 
 

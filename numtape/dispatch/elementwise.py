@@ -13,7 +13,7 @@ from numtape.autograd import mode, tape
 from numtape.device import cpu
 from numtape.dispatch import derive
 from numtape.graph import Symbol
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
 from numtape.spec import Spec, spec_of
@@ -231,19 +231,11 @@ def build(name, out: Spec, specs, result: Symbol, tensors, numbers):
     sizes, steps = layout.coalesce(out.shape, out.strides, *strides)
     printer, codes = lowering(tensors, numbers)
     lines = printer.lower([result])
-    return pattern(out.device, "elementwise").table(
-        name,
-        f"{', '.join(s.dtype.name for s in specs)} -> {out.dtype.name}",
-        printer.imports(),
-        out.dtype.code,
-        [s.dtype.code for s in specs],
-        codes,
-        lines,
-        printer.cast(result, out.dtype),
-        sizes,
-        steps,
-        out.nbytes,
-    )
+    signature = f"{', '.join(s.dtype.name for s in specs)} -> {out.dtype.name}"
+    inputs, value = [s.dtype.code for s in specs], printer.cast(result, out.dtype)
+    with placing(out.device):
+        table = pattern(out.device, "elementwise").table
+        return table(name, signature, printer.imports(), out.dtype.code, inputs, codes, lines, value, sizes, steps, out.nbytes)
 
 
 # ------------------------------------------------------------------------------------------------ recording

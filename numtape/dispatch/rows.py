@@ -14,6 +14,7 @@ from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise
 from numtape.dispatch.program import FIRST, LAST, Program
 from numtape.graph import FULL, ROW
+from numtape.kernels import placing
 from numtape.kernels.cpu.driver import launch_new
 from numtape.kernels.cpu.elementwise import stride_class
 from numtape.op import Op
@@ -170,7 +171,8 @@ def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
         if len(op.plans) > PLANS:
             op.plans.clear()
         elementwise.same_device(op.name, *(a for a in args if isinstance(a, Tensor)))
-        plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
+        with placing(args[0]._spec.device):
+            plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         if plan is None:  # the reduced dims are no single run of memory: bring them together first
             return _run_gathered(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         op.plans[key] = plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numtape import graph, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import rule_names
 from numtape.tensor import Tensor
@@ -62,18 +62,10 @@ class Update:
         printer, codes = elementwise.lowering(tensors, numbers)
         lines = printer.lower(results)
         texts = [printer.cast(r, s.dtype) for r, s in zip(results, changed)]
-        table = pattern(changed[0].device, "elementwise").table(
-            self.name,
-            f"{', '.join(s.dtype.name for s in specs)} -> {', '.join(s.dtype.name for s in changed)}",
-            printer.imports(),
-            changed[0].dtype.code,
-            [s.dtype.code for s in specs],
-            codes,
-            lines,
-            texts[0],
-            sizes,
-            steps,
-            0,
-            more=[(s.dtype.code, text) for s, text in zip(changed[1:], texts[1:])],
-        )
-        return table, len(specs)
+        signature = f"{', '.join(s.dtype.name for s in specs)} -> {', '.join(s.dtype.name for s in changed)}"
+        out, *others = [s.dtype.code for s in changed]
+        inputs = [s.dtype.code for s in specs]
+        with placing(changed[0].device):
+            table = pattern(changed[0].device, "elementwise").table
+            more = list(zip(others, texts[1:]))
+            return table(self.name, signature, printer.imports(), out, inputs, codes, lines, texts[0], sizes, steps, 0, more), len(specs)

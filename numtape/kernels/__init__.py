@@ -11,12 +11,18 @@ True
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 
 
 def pattern(device, name: str):
     """The module of a pattern ("elementwise", "rows", ...) for a device: the same functions in kernels/cpu/ and kernels/cuda/."""
     return import_module(f"numtape.kernels.{device.type}.{name}")
+
+
+def placing(device):
+    """A context in which launches are laid out for a device: of several cards, this one becomes the current one."""
+    return nullcontext() if device.type == "cpu" else pattern(device, "driver").at_card(device.index)
 
 
 def last():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numtape import dtypes, graph, layout, storage
 from numtape.autograd import mode, tape
-from numtape.device import placed
 from numtape.device import device as device_type
+from numtape.device import placed
 from numtape.dispatch import elementwise
 from numtape.dispatch.record import recorded
 from numtape.graph import Symbol

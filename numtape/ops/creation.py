@@ -9,7 +9,7 @@ import numpy as np
 from numtape import dtypes
 from numtape.device import cpu, placed
 from numtape.dispatch import elementwise
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import Op
 from numtape.ops.arithmetic import zero
@@ -197,6 +197,14 @@ def _array_of(op: str, data, kind):
     return array
 
 
+def _of_card(data):
+    """A tensor that shares the memory of another library's array on a card."""
+    from numtape.interop import from_cuda_array
+
+    number = getattr(getattr(data, "device", None), "id", None)  # CuPy's; the interface itself does not name the card
+    return from_cuda_array(data, placed("cuda").index if number is None else int(number))
+
+
 def _plain(data):
     """Tensors inside sequences as Python numbers and lists."""
     if isinstance(data, Tensor):
@@ -212,6 +220,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     kind = None if dtype is None else dtypes.check("tensor", dtype)
     if isinstance(data, Tensor):
         return _finish(data.detach().to(device, kind, copy=True), requires_grad)
+    if hasattr(data, "__cuda_array_interface__"):
+        return _finish(_of_card(data).to(device, kind, copy=True), requires_grad)
     out = from_array(_array_of("tensor", data, kind))
     return _finish(out if device is None else out.to(placed(device)), requires_grad)
 
@@ -223,6 +233,8 @@ def as_tensor(data, dtype=None, device=None):
         return data.to(device, dtype)
     if isinstance(data, np.ndarray):
         return share_array(data).to(device, dtype)
+    if hasattr(data, "__cuda_array_interface__"):
+        return _of_card(data).to(device, dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -261,7 +273,8 @@ def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=
         start, step = _py_float(start), _py_float(step)
     else:
         start, step = _py_int(start), _py_int(step)
-    table = pattern(spec.device, "fill").ramp("u8" if kind is dtypes.bool else kind.code, kind.is_floating_point, spec.numel)
+    with placing(spec.device):
+        table = pattern(spec.device, "fill").ramp("u8" if kind is dtypes.bool else kind.code, kind.is_floating_point, spec.numel)
     result = empty_of_spec(spec, "arange")
     launch(table.address, result._address, start, step)
     return _finish(result, requires_grad)
@@ -276,7 +289,8 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False,
     spec = _spec("linspace", (steps,), dtype, device)
     if not steps:
         return _finish(empty_of_spec(spec, "linspace"), requires_grad)
-    table = pattern(spec.device, "fill").linspace("u8" if spec.dtype is dtypes.bool else spec.dtype.code, steps)
+    with placing(spec.device):
+        table = pattern(spec.device, "fill").linspace("u8" if spec.dtype is dtypes.bool else spec.dtype.code, steps)
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     result = empty_of_spec(spec, "linspace")
     launch(table.address, result._address, start, end, step)

@@ -10,7 +10,7 @@ from numtape import dtypes, layout
 from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, tensor_of, write_into
 from numtape.ops.define import composite
@@ -152,7 +152,8 @@ def setitem(self, index, value):
 # ------------------------------------------------------------------------------------------------ kernels with an index
 def _error_cell(name: str, device, n: int, dim: int):
     """Two words that a kernel sets when an index is out of range for a dim of size n; `check()` raises the error."""
-    return pattern(device, "driver").index_check(name, n, dim)
+    with placing(device):
+        return pattern(device, "driver").index_check(name, n, dim)
 
 
 def _memory_code(kind) -> str:
@@ -183,7 +184,8 @@ def index_select(input, dim, index, *, out=None):
     outer, n, inner = prod(s.shape[:d]), s.shape[d], prod(s.shape[d + 1 :])
     if result._spec.numel:
         error = _error_cell("index_select", s.device, n, d)
-        table = pattern(s.device, "gather").select(_memory_code(s.dtype), outer, n, count, inner)
+        with placing(s.device):
+            table = pattern(s.device, "gather").select(_memory_code(s.dtype), outer, n, count, inner)
         launch(table.address, result._address, dense._address, index._address, error.address)
         error.check()
     recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))
@@ -198,7 +200,8 @@ def index_add_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
     outer, n, inner = prod(spec.shape[:d]), spec.shape[d], prod(spec.shape[d + 1 :])
     if dense._spec.numel:
         error = _error_cell("index_add", spec.device, n, d)
-        table = pattern(spec.device, "gather").add(spec.dtype.code, outer, n, index._spec.numel, inner)
+        with placing(spec.device):
+            table = pattern(spec.device, "gather").add(spec.dtype.code, outer, n, index._spec.numel, inner)
         launch(table.address, out._address, dense._address, index._address, error.address)
         error.check()
     return recorded(out, "index_add", (g,), lambda node, gg: (index_select(gg, d, *node.unpack()),), save=(index,))

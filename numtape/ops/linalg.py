@@ -10,7 +10,7 @@ from numtape.autograd.tape import needs_grad
 from numtape.dispatch import elementwise
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded, wanted
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import TABLE
 from numtape.ops.copy import tensor_of
@@ -33,8 +33,8 @@ def _plan(a, b):
         return None, spec
     sizes, (c_steps, a_steps, b_steps) = layout.coalesce(batch, spec.strides[:-2], a.strides[:-2], b.strides[:-2])
     strides = [*a.strides[-2:], *b.strides[-2:], n]
-    plan = pattern(a.device, "matmul_plan")
-    return plan.table(a.dtype.code, m, n, k, strides, sizes, c_steps, a_steps, b_steps, spec.nbytes), spec
+    with placing(a.device):
+        return pattern(a.device, "matmul_plan").table(a.dtype.code, m, n, k, strides, sizes, c_steps, a_steps, b_steps, spec.nbytes), spec
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

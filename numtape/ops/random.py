@@ -7,7 +7,7 @@ import builtins
 from numtape import dtypes, random
 from numtape.autograd import mode
 from numtape.device import cpu
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.creation import _finish, _like_spec, _spec
 from numtape.ops.define import composite
@@ -21,7 +21,8 @@ def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor
     """Fill a contiguous tensor with a draw: uniform, normal or integers."""
     s = target._spec
     if s.numel:
-        table = pattern(s.device, "random").table(name, draw, "u8" if s.dtype is dtypes.bool else s.dtype.code, s.numel)
+        with placing(s.device):
+            table = pattern(s.device, "random").table(name, draw, "u8" if s.dtype is dtypes.bool else s.dtype.code, s.numel)
         launch(table.address, target._address, *random.generator_of(s.device, generator, name).draw(), *parameters)
     return target
 

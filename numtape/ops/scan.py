@@ -8,7 +8,7 @@ from typing import NamedTuple
 from numtape import dtypes, layout
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import accumulating
 from numtape.ops import reduce
@@ -50,7 +50,8 @@ def _lay_out(name, text, specs, dim, length, extra, reverse, shape):
         return None, ()
     sign = -1 if reverse else 1
     steps = [sign * (s.strides[dim] if s.ndim else 1) for s in specs]
-    table = pattern(specs[0].device, "lines").table(name, text, length, steps, sizes, strides, extra)
+    with placing(specs[0].device):
+        table = pattern(specs[0].device, "lines").table(name, text, length, steps, sizes, strides, extra)
     return table, [(length - 1) * s.strides[dim] * s.dtype.itemsize if reverse else 0 for s in specs]
 
 

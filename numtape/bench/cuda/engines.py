@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
@@ -132,10 +133,8 @@ class Cupy(Engine):
     name = "cupy"
 
     def __init__(self, emulated: bool = False):
-        import cupy
-
-        self.lib = cupy
-        if emulated or not cupy.cuda.is_available():
+        self.lib = importlib.import_module("cupy")
+        if emulated or not self.lib.cuda.is_available():
             raise RuntimeError("CuPy has no CUDA card")
 
     def array(self, a: np.ndarray) -> Any:

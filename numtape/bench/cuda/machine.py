@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import numtape as nt
-from numtape.bench.cuda.case import Scale, number
+from numtape.bench.cuda.case import Draw, Scale, number
 from numtape.bench.cuda.engines import Engine, release, version_of
 from numtape.bench.report import cache_state, cpu_name
 from numtape.bench.timing import measure
@@ -94,18 +92,18 @@ class Ceiling:
     source: str
 
 
-def ceilings(engines: Sequence[Engine], scale: Scale, *, rounds: int, target: float) -> tuple[dict[str, Ceiling], list[str]]:
+def ceilings(engines: Sequence[Engine], scale: Scale, draw: Draw, *, rounds: int, target: float) -> tuple[dict[str, Ceiling], list[str]]:
     """The best copy on the card (bytes read and written) and the best float32 product of a peer; and what went wrong."""
     floats, side = scale.vector(1 << 28), max(scale.sides(4096))
     problems: list[str] = []
-    found = {}
-    copies = _timed(engines, partial(_copiers, floats), rounds, target, problems)
+    found: dict[str, Ceiling] = {}
+    copies = _timed(engines, partial(_copiers, draw, floats), rounds, target, problems)
     for name, seconds in copies.items():
         rate = 8 * floats / seconds
         if "copy" not in found or rate > found["copy"].rate:
             found["copy"] = Ceiling(rate, f"copy of {number(floats)} float32 on the card by {name}, bytes read and written")
     peers = [e for e in engines if e.name != "numtape"]
-    for name, seconds in _timed(peers, partial(_products, side), rounds, target, problems).items():
+    for name, seconds in _timed(peers, partial(_products, draw, side), rounds, target, problems).items():
         rate = 2.0 * side**3 / seconds
         if "matmul" not in found or rate > found["matmul"].rate:
             found["matmul"] = Ceiling(rate, f"float32 product of {side}x{side} by {name} (cuBLAS, no TF32)")
@@ -134,22 +132,17 @@ def _timed(engines: Sequence[Engine], make: Callable[[Engine], dict[str, Callabl
     return {name: t.median for name, t in timings.items() if t.median > 0}
 
 
-def _copiers(floats: int, engine: Engine) -> dict[str, Callable[[], Any]]:
+def _copiers(draw: Draw, floats: int, engine: Engine) -> dict[str, Callable[[], Any]]:
     """Copies into memory that is there already."""
-    values = np.random.default_rng().random(min(floats, 1 << 22), np.float32)
-    source, target = (engine.array(np.resize(values, floats)) for _ in range(2))
+    source, target = (engine.array(draw.normal(floats)) for _ in range(2))
     if engine.name == "numtape":
-        from numtape.storage import transfer
-
-        where = source.device
-        memcpy = lambda: transfer(target.data_ptr(), where, source.data_ptr(), where, 4 * floats)
-        return {"numtape": lambda: target.copy_(source), "the driver": memcpy}
+        memcpy = nt.kernels.pattern(source.device, "driver").copy_on_device
+        return {"numtape": lambda: target.copy_(source), "the driver": lambda: memcpy(target.data_ptr(), source.data_ptr(), 4 * floats)}
     if engine.name == "cupy":
         return {"cupy": lambda: engine.lib.copyto(target, source)}
     return {engine.name: lambda: target.copy_(source)}
 
 
-def _products(side: int, engine: Engine) -> dict[str, Callable[[], Any]]:
-    rng = np.random.default_rng()
-    x, y = (engine.array(rng.standard_normal((side, side), np.float32)) for _ in range(2))
+def _products(draw: Draw, side: int, engine: Engine) -> dict[str, Callable[[], Any]]:
+    x, y = (engine.array(draw.normal(side, side)) for _ in range(2))
     return {engine.name: lambda: engine.lib.matmul(x, y)}

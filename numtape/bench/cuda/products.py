@@ -25,10 +25,9 @@ def product_cases(scale: Scale) -> list[Case]:
     odd = (large - 1, large - 3), (large - 3, large + 1)
     skinny = [((1, 4096), (4096, 4096)), ((16, 4096), (4096, 4096)), ((4096, 4096), (4096, 16)), ((4096, 64), (64, 4096)), ((32, 65536), (65536, 32))]
     batched = [((64, 256, 256), (64, 256, 256)), ((16, 1024, 1024), (16, 1024, 1024))]
-    fit = lambda shape: tuple(min(n, scale.cap) if scale.cap else n for n in shape)
     cases = square + [product(pair, pair, name, view) for name, view in turned.items()] + [product(*odd, "odd")]
     if not scale.sizes:
-        cases += [product(fit(a), fit(b), "skinny") for a, b in skinny] + [product(fit(a), fit(b), "batched") for a, b in batched]
+        cases += [product(scale.fit(*a), scale.fit(*b), "batched" if len(a) > 2 else "skinny") for a, b in skinny + batched]
     return [*cases, product((middle, middle), (middle, middle), "float64", dtype=np.float64)]
 
 

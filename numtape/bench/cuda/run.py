@@ -20,8 +20,9 @@ from numtape.bench.cuda.supervisor import Lost, Supervisor
 from numtape.bench.cuda.worker import Options, Outcome, all_cases
 from numtape.bench.engines import installed
 
-LIMIT = 420.0  # seconds after which no case is begun
-PATIENCE = 90.0  # seconds for a case, compiling included
+LIMIT = 400.0  # seconds after which no case is begun
+PATIENCE = 75.0  # seconds for a case, compiling included
+MOST_LOST = 8  # processes; then the run ends
 SMALL = "the emulated card runs the small sizes only: add --quick"
 
 
@@ -30,6 +31,7 @@ class Found:
     """What a run has found so far."""
 
     env: dict[str, Any]
+    emulated: bool = False
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     digits: dict[str, Any] | None = None
     outcomes: list[tuple[Case, Outcome]] = field(default_factory=list)
@@ -37,8 +39,12 @@ class Found:
 
     def figures(self) -> list[Figures]:
         """The rows of the table."""
-        rows = [report.digits_figures(self.digits)] if self.digits else []
-        return rows + [Figures.of(case, outcome, self.ceilings) for case, outcome in self.outcomes]
+        rows = [report.digits_figures(self.digits, judged=not self.emulated)] if self.digits else []
+        return rows + [self.figures_of(case, outcome) for case, outcome in self.outcomes]
+
+    def figures_of(self, case: Case, outcome: Outcome) -> Figures:
+        """The row of a case."""
+        return Figures.of(case, outcome, self.ceilings, judged=not self.emulated)
 
     def kernels(self) -> dict[str, Any]:
         """What was compiled, the slowest, and what spills."""
@@ -61,11 +67,12 @@ class Found:
         return {
             "schema": report.SCHEMA,
             "device": "cuda",
+            "emulated": self.emulated,
             "environment": self.env,
             "seed": seed,
             "ceilings": {name: {"rate": c.rate, "source": c.source} for name, c in self.ceilings.items()},
             "digits": self.digits,
-            "cases": [report.as_dict(case, o, Figures.of(case, o, self.ceilings)) for case, o in self.outcomes],
+            "cases": [report.as_dict(case, o, self.figures_of(case, o)) for case, o in self.outcomes],
             "kernels": self.kernels(),
             "problems": self.problems,
             "seconds": seconds,
@@ -98,7 +105,7 @@ def run_on_card(arguments: argparse.Namespace, cases_of: Callable[[Scale], Seque
     trains = "digits" in suites and not arguments.filter and (not emulated or bool(arguments.suite))
     with Supervisor(options, cases_of) as worker:
         try:
-            found = Found(worker.ask(("environment",), PATIENCE))
+            found = Found(worker.ask(("environment",), PATIENCE), emulated)
         except Lost as problem:
             raise UsageError(f"--device cuda: the card could not be started: {problem}") from None
         if isinstance(found.env, Outcome):
@@ -144,8 +151,8 @@ def measure_ceilings(worker: Supervisor, scale: Scale, found: Found) -> None:
     """What the card can do at best."""
     try:
         answer = worker.ask(("ceilings", scale), PATIENCE)
-    except Lost as problem:
-        answer = {}, [str(problem)]
+    except Lost as lost:
+        answer = {}, [str(lost)]
     if isinstance(answer, Outcome):
         answer = {}, answer.problems
     found.ceilings, problems = answer
@@ -162,8 +169,8 @@ def run_digits(worker: Supervisor, found: Found) -> None:
     print("\ndigits: 64-64-10 perceptron, Adam, batches of 32", flush=True)
     try:
         answer = worker.ask(("digits",), 2 * PATIENCE)
-    except Lost as problem:
-        answer = Outcome("digits", problems=[str(problem)])
+    except Lost as lost:
+        answer = Outcome("digits", problems=[str(lost)])
     if isinstance(answer, Outcome):
         answer = {"images": "digits", "trainings": {}, "problems": answer.problems}
     found.digits = answer
@@ -183,16 +190,17 @@ def run_cases(worker: Supervisor, scale: Scale, cases: Sequence[Case], found: Fo
     """Run and print the cases one after the other; what is left when the time is over is said to be left out."""
     start = time.perf_counter()
     for count, case in enumerate(cases, 1):
-        if time.perf_counter() > limit:
-            print(f"the time is over: {len(cases) - count + 1} cases are left out, from {case.name} on (--limit gives more)")
-            found.problems.append(f"{len(cases) - count + 1} cases were left out, from {case.name} on")
+        why = "the time is over (--limit gives more)" if time.perf_counter() > limit else ""
+        why = why or (f"{MOST_LOST} processes were lost" if worker.started > MOST_LOST else "")
+        if why:
+            found.problems.append(f"{why}: {len(cases) - count + 1} cases are left out, from {case.name} on")
             break
         try:
             outcome = worker.ask((case.name, scale), PATIENCE)
         except Lost as problem:
             outcome = Outcome(case.name, problems=[str(problem)])
         found.outcomes.append((case, outcome))
-        figures = Figures.of(case, outcome, found.ceilings)
+        figures = found.figures_of(case, outcome)
         print(f"[{count}/{len(cases)} {time.perf_counter() - start:.0f} s] {case.name}  {figures.line()}", flush=True)
         if figures.note:
             print(f"    {figures.note}", flush=True)

@@ -42,8 +42,8 @@ def call_cases(scale: Scale) -> list[Case]:
     back = lambda engine, arrays: functools.partial(engine.numpy, engine.array(arrays[0]))
     return [
         *cases,
-        case(f"to-card/{number(n)}", normals((n,)), reference=same, build=there, clock="wall"),
-        case(f"to-host/{number(n)}", normals((n,)), reference=same, build=back, clock="wall"),
+        case(f"to-card/{number(n)}", normals((n,)), reference=same, build=there, clock="wall", nbytes=4 * n),
+        case(f"to-host/{number(n)}", normals((n,)), reference=same, build=back, clock="wall", nbytes=4 * n),
     ]
 
 
@@ -76,7 +76,7 @@ def _empty(size: int, engine: Any, arrays: Sequence[np.ndarray]) -> Callable[[],
 
 
 # ------------------------------------------------------------------------------------------------ training steps
-PERCEPTRONS = (((16, 32, 4), 32, "SGD"), ((784, 512, 512, 10), 128, "SGD"), ((64, 64, 10), 32, "Adam"))
+PERCEPTRONS: tuple[tuple[tuple[int, ...], int, str], ...] = (((16, 32, 4), 32, "SGD"), ((784, 512, 512, 10), 128, "SGD"), ((64, 64, 10), 32, "Adam"))
 CHECKED = 4  # steps whose losses are compared
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from numtape.bench.cuda.worker import Options, all_cases, serve
 
+STARTING = 150.0  # seconds for a process to start and to import the peers
+
 
 class Lost(Exception):
     """The worker did not answer: it died, or took too long and was ended."""
@@ -36,18 +38,23 @@ class Supervisor:
         """The worker's answer; `Lost` where none comes within `patience` seconds."""
         if self.process is None:
             self._start()
-        try:
-            self.connection.send(question)
-            if not self.connection.poll(patience):
-                self.end(kill=True)
-                raise Lost(f"no answer within {patience:.0f} s: the process was ended")
-            answer = self.connection.recv()
-        except (EOFError, OSError):
-            raise Lost(f"the process died ({self._last_words()})") from None
+            self._answer(STARTING)
+        answer = self._answer(patience, question)
         lost = answer.get("lost") if isinstance(answer, dict) else getattr(answer, "lost", False)
         if lost:
             self.end()
         return answer
+
+    def _answer(self, patience: float, question: tuple[Any, ...] | None = None) -> Any:
+        try:
+            if question is not None:
+                self.connection.send(question)
+            if self.connection.poll(patience):
+                return self.connection.recv()
+        except (EOFError, OSError):
+            raise Lost(f"the process died ({self._last_words()})") from None
+        self.end(kill=True)
+        raise Lost(f"no answer within {patience:.0f} s: the process was ended")
 
     def end(self, *, kill: bool = False) -> None:
         """End the worker: let it go, or `kill` it."""

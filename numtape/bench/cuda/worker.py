@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,10 +23,11 @@ from numtape.bench.cuda import memory, products, steps
 from numtape.bench.cuda.case import Case, Draw, Scale, difference
 from numtape.bench.cuda.engines import Engine, release, started
 from numtape.bench.cuda.machine import ceilings, environment
-from numtape.bench.timing import Timing, measure
+from numtape.bench.timing import Clock, Timing, measure
 
 ROUNDS, QUICK_ROUNDS = 15, 5
 SAMPLE_SECONDS = 3e-3
+WARM_SECONDS = 0.04  # of work before timing: a card that rests lowers its clock
 BURST = 200  # calls that the host makes in a row: a card takes about a thousand before it makes the host wait
 MOST = {"card": 1 << 12, "wall": 1 << 9, "host": BURST}
 MOST_SETS = 32  # of operands, taken in turn so that the card's cache does not hold them
@@ -62,11 +64,17 @@ class Outcome:
     compile_seconds: float = 0.0
     seconds: float = 0.0
     kernels: list[dict[str, Any]] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
     lost: bool = False
 
     @property
     def failed(self) -> bool:
         return bool(self.problems or self.wrong)
+
+    def note(self, where: str, problem: BaseException) -> None:
+        """Keep what failed."""
+        self.problems.append(f"{where}: {said(problem)}")
+        self.tracebacks.append("".join(traceback.format_exception(problem))[-6000:])
 
 
 def all_cases(scale: Scale) -> list[Case]:
@@ -85,10 +93,11 @@ def all_cases(scale: Scale) -> list[Case]:
 
 
 def serve(connection: Any, options: Options, cases: Callable[[Scale], Sequence[Case]] = all_cases) -> None:
-    """Answer questions until there are none: ("environment",), ("ceilings", scale), ("digits",) or (case name, scale)."""
+    """Say "ready", then answer questions until there are none: ("environment",), ("ceilings", scale), ("digits",) or (case name, scale)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor ends this process
     engines, left_out = started(options.peers, threads=options.threads, emulated=options.emulated)
     draw = Draw(options.seed)
+    connection.send("ready")
     known: dict[Scale, dict[str, Case]] = {}
     while (question := connection.recv()) is not None:
         what, *more = question
@@ -96,7 +105,7 @@ def serve(connection: Any, options: Options, cases: Callable[[Scale], Sequence[C
             if what == "environment":
                 answer: Any = environment(engines, left_out)
             elif what == "ceilings":
-                answer = ceilings(engines, *more, rounds=options.rounds, target=options.sample_seconds)
+                answer = ceilings(engines, more[0], draw, rounds=options.rounds, target=options.sample_seconds)
             elif what == "digits":
                 answer = train(engines, options)
             else:
@@ -105,7 +114,9 @@ def serve(connection: Any, options: Options, cases: Callable[[Scale], Sequence[C
                     known[scale] = {c.name: c for c in cases(scale)}
                 answer = run_case(known[scale][what], engines, draw, options)
         except Exception as problem:
-            answer = Outcome(what, problems=[said(problem)], lost=not usable())
+            answer = Outcome(what)
+            answer.note("numtape", problem)
+            answer.lost = not usable()
         connection.send(answer)
         if getattr(answer, "lost", False):
             break
@@ -122,8 +133,8 @@ def usable() -> bool:
 
 def said(problem: BaseException) -> str:
     """An exception in one line."""
-    lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0] if lines else ''}"
+    text = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    return text if len(text) <= 500 else f"{text[:300]} ... {text[-200:]}"
 
 
 # ------------------------------------------------------------------------------------------------ a case
@@ -134,7 +145,7 @@ def run_case(case: Case, engines: Sequence[Engine], draw: Draw, options: Options
     operands = case.operands(draw)
     functions: dict[str, Callable[[], Any]] = {}
     first_calls: dict[str, float] = {}
-    clocks = {}
+    clocks: dict[str, Clock] = {}
     l2 = 0 if options.emulated else nt.cuda.get_device_properties().L2_cache_size
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -152,26 +163,37 @@ def run_case(case: Case, engines: Sequence[Engine], draw: Draw, options: Options
                     first_calls[engine.name] = time.perf_counter() - began
                 functions[engine.name], clocks[engine.name] = function, getattr(engine, f"{case.clock}_clock")
             except Exception as problem:  # whatever a library raises is the outcome of the case
-                found.problems.append(f"{engine.name}: {said(problem)}")
+                found.note(engine.name, problem)
         found.compiled, found.compile_seconds = nt.kernels.compilations() - compiled, nt.kernels.compile_seconds() - compiling
         found.kernels = [described(k) for k in nt.kernels.all()[before:]]
         try:
             if functions:
                 most = 1 if options.emulated else MOST[case.clock]
+                if not options.emulated:
+                    warm(functions, clocks)
                 found.timings = measure(functions, first_calls, options.rounds, target=options.sample_seconds, clocks=clocks, most=most)
             for engine in engines:
                 engine.synchronize()
         except Exception as problem:
-            found.problems.append(f"while timing: {said(problem)}")
+            found.note("while timing", problem)
     functions.clear()
     del operands
     try:
         release(engines)
     except Exception as problem:
-        found.problems.append(f"afterwards: {said(problem)}")
+        found.note("afterwards", problem)
     found.lost = bool(found.problems) and not usable()
     found.seconds = time.perf_counter() - start
     return found
+
+
+def warm(functions: dict[str, Callable[[], Any]], clocks: dict[str, Clock]) -> None:
+    """Let the card work for a while."""
+    until, loops = time.perf_counter() + WARM_SECONDS, 1
+    while time.perf_counter() < until:
+        for name, function in functions.items():
+            clocks[name](function, loops)
+        loops = min(2 * loops, 64)
 
 
 def bound(case: Case, engine: Engine, operands: Sequence[Any], l2: int) -> Callable[[], Any] | None:

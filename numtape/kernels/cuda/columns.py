@@ -17,7 +17,8 @@ def text(name, signature, imports, out, operand, scalars, reduction, result_line
     """The kernel's text for one reduction (see `rows.Reduction`); `result` is computed from its variable by `result_lines`."""
     load = "x0 = in0[i * step0] != 0" if operand == "b8" else "x0 = in0[i * step0]"
     store = rows.once(f"out[0] = u8({result})" if out == "b8" else f"out[0] = {result}")
-    return rows.text(name, signature, imports, (out, None), [(operand, "s")], scalars, [*rows.stage([load], [reduction]), *result_lines, *store])
+    body = [*rows.stage([load], [reduction]), *result_lines, *store]
+    return rows.text(name, signature, imports, (out, None), [(operand, "s")], scalars, body)
 
 
 def pieces(length, columns):
@@ -34,6 +35,6 @@ def table(name, text, length, limit, columns, row_step, out_step, sizes, out_str
 
     With `limit`, the innermost outer dim counts pieces of `length` rows of one run of `limit` rows.
     """
-    strides = [(*out_strides, out_step), (*in_strides, 1)]
-    units, count = prod(sizes) * columns, length if count is None else count
-    return rows.table(name, text, units, length, limit, count, (*sizes, columns), [1, row_step], strides, arguments, nbytes, columns)
+    sizes, strides, inner = (*sizes, columns), [(*out_strides, out_step), (*in_strides, 1)], [1, row_step]
+    count = length if count is None else count
+    return rows.launch(name, text, prod(sizes), length, limit, count, sizes, inner, strides, arguments, nbytes, columns, columns)

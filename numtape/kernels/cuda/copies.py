@@ -12,16 +12,18 @@ import threading
 
 RING = 16 << 20  # bytes of pinned memory for a card
 PIECE = RING // 4  # a longer copy is cut
+PART = RING // 16  # copies of so many bytes have an event behind them
 PORTABLE = 1
 
 
 class Staging:
-    """A ring of pinned memory; each piece of it is used again when the copy from it is done."""
+    """A ring of pinned memory; a part of it is used again when the copies from it are done, which an event behind them tells."""
 
     def __init__(self, card):
-        self.card, self.lock = card, threading.RLock()
-        self.address, self.head, self.tail = None, 0, 0  # byte counts since the start: the ring holds [tail, head)
-        self.busy: collections.deque = collections.deque()  # (end of the piece, event)
+        self.card, self.lock, self.address = card, threading.RLock(), None
+        self.tail = self.fenced = self.head = 0  # byte counts since the start: the ring holds [tail, head), [fenced, head) has no event
+        self.busy: collections.deque = collections.deque()  # (end of a part, event)
+        self.stream = None  # where the copies without an event are queued
 
     def copy(self, address: int, host_address: int, nbytes: int, stream) -> None:
         """Queue a copy from the host's memory to the card's; the host's memory is read before this returns."""
@@ -32,16 +34,27 @@ class Staging:
                 self._piece(address + start, host_address + start, min(PIECE, nbytes - start), stream)
 
     def _piece(self, address, host_address, nbytes, stream):
+        if self.stream is not stream:
+            self._fence()
+            self.stream = stream
         length = -(-nbytes // 64) * 64
         skipped = -self.head % RING if self.head % RING + length > RING else 0  # pieces do not wrap around
         end = self.head = self.head + skipped + length  # taken first: what is called below may come here again
-        place = (end - length) % RING
-        self._make_room(end)
-        ctypes.memmove(self.address + place, host_address, nbytes)
-        self.card.call("cuMemcpyHtoDAsync", address, self.address + place, nbytes, stream.handle)
-        event = self.card.take_event()
-        self.card.call("cuEventRecord", event, stream.handle)
-        self.busy.append((end, event))
+        place = self.address + (end - length) % RING
+        if self.tail < end - RING // 2:
+            self._make_room(end)
+        ctypes.memmove(place, host_address, nbytes)
+        self.card.call("cuMemcpyHtoDAsync", address, place, nbytes, stream.handle)
+        if end - self.fenced >= PART:
+            self._fence()
+
+    def _fence(self):
+        """An event behind the copies that have none."""
+        if self.fenced < self.head:
+            event, end = self.card.take_event(), self.head
+            self.card.call("cuEventRecord", event, self.stream.handle)
+            self.busy.append((end, event))
+            self.fenced = end
 
     def _make_room(self, end):
         """Wait until everything before `end` - RING has been copied."""

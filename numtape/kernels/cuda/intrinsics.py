@@ -28,6 +28,7 @@ from numtape.kernels.intrinsics import b8, f32, f64, i8, i16, i32, i64, u8, u64
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 STACK, GLOBAL, SHARED = 0, 1, 3  # NVVM's address spaces
+BUTTERFLY = 3  # NVVM's number of the exchange with the lane whose number differs in the bits of a mask
 NAMES = {
     "u8": types.uint8,
     "i8": types.int8,
@@ -61,6 +62,11 @@ class Pointer(types.CPointer):
         super().__init__(NAMES[name])
         self.space, self.role, self.ir = space, role, LLVM[name].as_pointer(space)
         self.name = f"{role}{name}*{space}"
+
+    @property
+    def key(self):
+        """What makes two pointer types the same."""
+        return self.dtype, self.space, self.role
 
 
 class Slots(types.CPointer):
@@ -299,11 +305,12 @@ def _shuffle(name):
             distance = builder.trunc(context.cast(builder, args[1], mask, types.int64), I32)
             whole = ir.IntType(32 * words)
             bits = builder.bitcast(given, whole)
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, [I32] * 4), "llvm.nvvm.shfl.sync.bfly.i32")
+            pair = ir.LiteralStructType([I32, ir.IntType(1)])
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(pair, [I32] * 5), "llvm.nvvm.shfl.sync.i32")
             result = whole(0)
             for k in range(words):
                 word = builder.trunc(builder.lshr(bits, whole(32 * k)), I32) if words > 1 else bits
-                got = builder.call(function, [I32(-1), word, distance, I32(31)])
+                got = builder.extract_value(builder.call(function, [I32(-1), I32(BUTTERFLY), word, distance, I32(31)]), 0)
                 result = builder.or_(result, builder.shl(builder.zext(got, whole), whole(32 * k))) if words > 1 else got
             return builder.bitcast(result, LLVM[name])
 

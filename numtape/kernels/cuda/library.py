@@ -78,16 +78,20 @@ def kernel(name: str, text: str, threads: int = 256) -> Kernel:
 
 
 def report(kernel: Kernel) -> dict[str, int]:
-    """Registers a thread, bytes spilled (stores and loads) and bytes of shared memory of a block; nothing for the emulated card."""
+    """What the linker said of a kernel, as `figures`; nothing for the emulated card."""
+    return figures(kernel.report) if kernel.report else {}
+
+
+def figures(report: str) -> dict[str, int]:
+    """Registers a thread, bytes spilled (stores and loads) and on the stack, bytes of shared memory of a block."""
     patterns = {
         "registers": r"[Uu]sed (\d+) registers",
+        "stack": r"(\d+) bytes stack frame",
         "spill_stores": r"(\d+) bytes spill stores",
         "spill_loads": r"(\d+) bytes spill loads",
         "shared": r"(\d+) bytes smem",
     }
-    if not kernel.report:
-        return {}
-    return {name: max((int(n) for n in re.findall(pattern, kernel.report)), default=0) for name, pattern in patterns.items()}
+    return {name: max((int(n) for n in re.findall(pattern, report)), default=0) for name, pattern in patterns.items()}
 
 
 def _machine_code(kernel, capability) -> tuple[bytes, str]:

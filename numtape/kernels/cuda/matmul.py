@@ -337,4 +337,6 @@ def _epilogue_fields(epilogue, dims):
         lines="".join(f"    {line}\n" for line in epilogue.lines),
         result=epilogue.result,
     )
-    return dict(element=element, **{name: "".join(lines) for name, lines in dict(starts=starts, steps=steps, keep=keep, finish=finish).items()})
+    return dict(
+        element=element, **{name: "".join(lines) for name, lines in dict(starts=starts, steps=steps, keep=keep, finish=finish).items()}
+    )

@@ -67,7 +67,7 @@ def piece(code: str, m: int, n: int, k: int, batch: int, processors: int) -> int
     """Into pieces of how many k's a product is best cut, 0 if it is not: each is a product of its own, and a second launch adds them up.
 
     >>> piece("f32", 128, 10, 60000, 1, 132), piece("f32", 1024, 1024, 1024, 1, 132)
-    (960, 0)
+    (1920, 0)
     """
     best, least = 0, min(cycles(code, tile, m, n, k, batch, processors) for tile in tiles_of(code))
     pieces = 2

@@ -237,10 +237,9 @@ class Pool:
     def empty_cache(self) -> None:
         """Wait for the card, and give every segment that is free as a whole back to the driver."""
         with self.lock, self.card.bound():
-            self.card.call("cuCtxSynchronize")
             self.settle()
             self.card.call("cuCtxSynchronize")
-            self.settle()
+            self.settle()  # what other streams used, too
             for arena in self.arenas:
                 arena.release()
             self.card.call("cuCtxSynchronize")

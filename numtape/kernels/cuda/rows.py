@@ -30,7 +30,7 @@ import re
 from numtape.kernels.cpu.elementwise import load_lines
 from numtape.kernels.cpu.rows import Reduction as Reduction
 from numtape.kernels.cuda import driver, library
-from numtape.kernels.cuda.elementwise import scalar_lines
+from numtape.kernels.cuda.elementwise import memory, scalar_lines
 
 THREADS = 1024  # the largest block
 GROUPS = 16  # groups of four elements that a thread adds up before they go into the total
@@ -48,7 +48,7 @@ def kernel(args):
 {scalars}    whole, limit, n, outer = p[{base}], p[{base} + 1], f64(p[{base} + 2]), p[{base} + 3]
     units, pieces, beside = p[{base} + 4], p[{base} + 5], p[{base} + 6]
 {threads}
-{staged}    first = block_x() * sides
+{arrays}    first = block_x() * sides
     while first < units:
         here = first + side < units
         unit = first + side if here else units - 1
@@ -73,12 +73,13 @@ def stage(loads, reductions, spill=()):
     """
     lines = list(dict.fromkeys(line for r in reductions for line in r.lines))
     text = [f"{r.variable} = {_accumulator(r)}({r.identity})" for r in reductions]
+    text += [f"w_{r.variable} = stack_{memory(r.part)}(4)" for r in reductions]
     ends = []
     for r in reductions:
-        v, target = r.variable, f"part_{r.variable}" if r.total else r.variable
-        pairs = [f"{r.part}({r.combine(f'w{k}_{v}', f'w{k + 1}_{v}')})" for k in (0, 2)]
+        target = f"part_{r.variable}" if r.total else r.variable
+        pairs = [f"{r.part}({r.combine(f'w_{r.variable}[{k}]', f'w_{r.variable}[{k + 1}]')})" for k in (0, 2)]
         ends.append(f"{target} = {r.part}({r.combine(target, f'{r.part}({r.combine(*pairs)})')})")
-    values = [(f"w{{k}}_{r.variable}", r.value, f"{r.part}({r.identity})") for r in reductions]
+    values = [(f"w_{r.variable}[k]", r.value, f"{r.part}({r.identity})") for r in reductions]
     parts = [r for r in reductions if r.total]
     text.append("at = lane")
     if parts:
@@ -102,7 +103,7 @@ def each(lines):
         place, _, value = store.partition(" = ")
         body, store = [line.replace("out[i]", "kept") for line in body], f"{place} = {value.replace('out[i]', 'kept')}"
         body.insert(0, "kept = out[i]")
-    loads = [line for line in body if _LOAD.fullmatch(line)]
+    loads = [line for line in dict.fromkeys(body) if _LOAD.fullmatch(line)]
     return ["at = lane", *_groups(loads, [line for line in body if line not in loads], [], [store], [], "length")]
 
 
@@ -111,37 +112,29 @@ def once(line):
     return ["if here & (lane == 0):", f"    {line}"]
 
 
-_LOAD = re.compile(r"\w+ = (in\d+|out)\[i( \* step\d+)?\]( != 0)?")
-_POSITION = re.compile(r"\bi\b")
+_LOAD = re.compile(r"(\w+) = ((?:in\d+|out)\[i(?: \* step\d+)?\])( != 0)?")
 _CALL = re.compile(r"_(f32|f64|int)\(")  # of a library function
 
 
 def _groups(loads, lines, values, stores, ends, last):
     """The loops over this thread's elements from `at` to `last`, four at a time, the loads of a group before all else.
 
-    `values` are (name, text, identity). Whole groups have a loop of their own, which need not mask elements off, except where the
-    elements cost so much that masks do not matter and a second copy of the text is not worth compiling.
+    `values` are (place, text, identity). Whole groups have a loop of their own, which need not mask elements off, except where the
+    elements cost so much that masks do not matter and a second copy of the text is not worth compiling. The loops over k are unrolled
+    by the compiler, and the arrays of four are registers.
     """
     used = "\n".join([*lines, *stores, *(value for _, value, _ in values)])
-    loads = [load for load in loads if re.search(rf"\b{load.partition(' = ')[0]}\b", used)]
-    names = [load.partition(" = ")[0] for load in loads]
+    loads = [parts for parts in (_LOAD.fullmatch(load).groups(default="") for load in loads) if re.search(rf"\b{parts[0]}\b", used)]
     cheap = len(lines) < 4 and not any(map(_CALL.search, lines))
     text = []
     for masked in (False, True) if cheap else (True,):
-        group = []
-        for k in range(1, 4):
-            ahead = f"at + {k} * width" if k > 1 else "at + width"
-            group += [f"m{k} = {ahead} < {last}", f"i{k} = {ahead} if m{k} else at"] if masked else [f"i{k} = {ahead}"]
-        for k in range(4):
-            place = f"i{k}" if k else "at"
-            group += [f"{name}_{k} = {_POSITION.sub(place, load.partition(' = ')[2])}" for name, load in zip(names, loads)]
-        for k in range(4):
-            if _POSITION.search(used):
-                group.append(f"i = i{k}" if k else "i = at")
-            group += [f"{name} = {name}_{k}" for name in names] + lines
-            mask = f" if m{k} else " if masked and k else None
-            group += [f"{name.format(k=k)} = {value}{mask}{identity}" if mask else f"{name.format(k=k)} = {value}" for name, value, identity in values]
-            group += [f"if m{k}:", *(f"    {line}" for line in stores)] if mask and stores else stores
+        place, more = "at + k * width", f" if at + k * width < {last} else at" if masked else ""
+        group = ["for k in range(4):", f"    i = {place}{more}", *(f"    {name}_[k] = {load}" for name, load, _ in loads)] if loads else []
+        group += ["for k in range(4):", f"    i = {place}", *(f"    {name} = {name}_[k]{test}" for name, _, test in loads)]
+        group += [f"    {line}" for line in lines]
+        group += [f"    {target} = {value}" + (f" if i < {last} else {identity}" if masked else "") for target, value, identity in values]
+        if stores:
+            group += [f"    if i < {last}:", *(f"        {line}" for line in stores)] if masked else [f"    {line}" for line in stores]
         text += [f"while at < {last}:" if masked else f"while at < {last} - 3 * width:"]
         text += [f"    {line}" for line in [*group, *ends, "at += 4 * width"]]
     return text
@@ -215,7 +208,11 @@ def text(name, signature, imports, out, inputs, scalars, body):
     names = ["o", *(f"a{k}" for k in range(len(inputs)))]
     pointers, _ = load_lines(operands, names, base + 7)
     turned = any(kind == "s" for _, kind in inputs)
-    staged = sorted(set(re.findall(r"\bstaged_(\w+)_(\d+)\[", "\n".join(body))))
+    whole = "\n".join(body)
+    staged = sorted(set(re.findall(r"\bstaged_(\w+)_(\d+)\[", whole)))
+    arrays = [f"staged_{code}_{k} = shared_{code}({THREADS if turned else 32})" for code, k in staged]
+    arrays += [f"x{k}_ = stack_{memory(code)}(4)" for k, (code, _) in enumerate(inputs) if f"x{k}_[" in whole]
+    arrays += [f"kept_ = stack_{memory(out[0])}(4)"] if "kept_[" in whole else []
     return TEXT.format(
         name=name,
         signature=signature,
@@ -223,7 +220,7 @@ def text(name, signature, imports, out, inputs, scalars, body):
         scalars=scalar_lines(scalars, len(operands)),
         base=base,
         threads=TURNED if turned else STRAIGHT,
-        staged="".join(f"    staged_{code}_{k} = shared_{code}({THREADS if turned else 32})\n" for code, k in staged),
+        arrays="".join(f"    {line}\n" for line in arrays),
         offsets="".join(f"        {line}\n" for line in offset_lines(names, base + 7 + len(operands))),
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(f"        {line}" for line in body),
@@ -270,18 +267,19 @@ def blocks(wanted, threads):
     return max(1, min(wanted, driver.multiprocessors() * 16384 // threads))
 
 
-def table(name, text, units, length, limit, count, sizes, inner, strides, arguments, nbytes, beside=1):
-    """The launch over `units` rows; `sizes` and `strides` of the outer dims, `inner` strides, each for out and the inputs.
+def table(name, text, units, length, limit, count, sizes, inner, strides, arguments, nbytes):
+    """The launch over `units` rows; `sizes` and `strides` of the outer dims, `inner` strides, each for out and the inputs."""
+    stepped = [(abs(step), abs(s[-1])) for step, s in zip(inner[1:], strides[1:]) if step not in (0, 1) and s]
+    neighbours = max((sizes[-1] for step, outer in stepped if outer < step), default=1)
+    turned = neighbours if any(step not in (0, 1) for step in inner[1:]) else 0
+    return launch(name, text, units, length, limit, count, sizes, inner, strides, arguments, nbytes, turned)
 
-    With `limit`, `beside` neighbouring rows at a time are the same piece of their runs.
-    """
-    steps = [(abs(step), s[-1:]) for step, s in zip(inner[1:], strides[1:]) if step not in (0, 1)]
-    if steps:
-        near = [sizes[-1] for step, outer in steps if outer and abs(outer[0]) < step]
-        block = turned_shape(length, units, max(near, default=1))
-    else:
-        block = shape(length, units)
-    rows = block[0] if steps else block[1]
+
+def launch(name, text, units, length, limit, count, sizes, inner, strides, arguments, nbytes, turned, beside=1):
+    """The same for a text whose threads are `turned` (0 if not, else how many rows are neighbours); with a `limit`, `beside` rows at a
+    time are the same piece of their runs."""
+    block = turned_shape(length, units, turned) if turned else shape(length, units)
+    rows = block[0] if turned else block[1]
     pieces = -(-limit // length) if limit else 1
     words = [length, limit, count, len(sizes), units, pieces, beside, *inner]
     for d in range(len(sizes) - 1, -1, -1):

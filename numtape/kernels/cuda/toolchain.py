@@ -76,8 +76,21 @@ def compile_ptx(function, threads: int, capability: tuple[int, int]) -> str:
         kernel = library.get_function(library._entry_name)
         kernel_fixup(kernel, False)
         nvvm.set_launch_bounds(kernel, threads)
-        ptx = nvvm.compile_ir(library.llvm_strs, arch="compute_{}{}".format(*capability), **options)
+        ptx = _nvvm(library.llvm_strs, {**options, "arch": "compute_{}{}".format(*capability)})
     return entry_of(ptx.decode().strip("\x00").strip())
+
+
+def _nvvm(modules, options) -> bytes:
+    """NVVM's PTX of LLVM modules; its own words where it refuses them."""
+    unit = nvvm.CompilationUnit(options)
+    for text in modules:
+        unit.add_module(nvvm.llvm_replace(text).encode())
+    try:
+        unit.verify()
+        unit.lazy_add_module(nvvm.LibDevice().get())
+        return unit.compile()
+    except Exception as problem:
+        raise RuntimeError(f"toolchain: NVVM refused a kernel: {problem}: {unit.get_log() if hasattr(unit, 'get_log') else ''}") from problem
 
 
 @contextlib.contextmanager
@@ -96,6 +109,7 @@ def entry_of(ptx: str) -> str:
     header = re.compile(r"\.visible \.entry \S+\(\s*\.param \.u64 \S+\s*\)")
     if len(header.findall(ptx)) != 1:
         raise RuntimeError("toolchain: the compiler's PTX has not the one entry that was expected; this version of numba-cuda is not supported")
+    ptx = re.sub(r"^\.common \.global .*NumbaEnv.*;$", "", ptx, flags=re.MULTILINE)  # never read, and numbered by the compiler
     return header.sub(f".visible .entry {ENTRY}(\n\t.param .align 8 .b8 {PARAMETER}[{8 * SLOTS}]\n)", ptx)
 
 
