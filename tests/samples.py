@@ -195,6 +195,10 @@ REDUCTIONS = {
     "std": _over("std", DIMS) + _over("std", ["1"], unbiased=False),
     "logsumexp": _over("logsumexp", list(DIMS)[1:]),
     "norm": _over("norm", DIMS) + [s for p in (0, 1, 3, math.inf, -math.inf) for s in _over("norm", ["1"], p=p)],
+    "layer_norm": [
+        ("plain", lambda m, t: m.layer_norm(t, (5,)), (cube,)), ("two dims", lambda m, t: m.layer_norm(t, (4, 5), eps=0.1), (cube,)),
+        ("affine", lambda m, t, w, b: m.layer_norm(t, (5,), w, b), (cube, row, row + 0.25)), ("weight", lambda m, t, w: m.layer_norm(t, (5,), w), (cube, row)),
+    ],
     "softmax": [(f"{d}", _of("softmax", d), (cube,)) for d in (0, 1, -1)],
     "log_softmax": [(f"{d}", _of("log_softmax", d), (cube,)) for d in (0, 1, -1)],
     "cumsum": [(f"{d}", _of("cumsum", d), (cube,)) for d in (0, 1, -1)],
@@ -205,6 +209,7 @@ REDUCTIONS = {
 }
 # Row ops are what these public functions run.
 ROWS = {"row_mean": "mean", "row_var": "var", "row_std": "std", "row_logsumexp": "logsumexp", "row_norm2": "norm", "row_softmax": "softmax", "row_log_softmax": "log_softmax"}
+ROWS |= {"row_standard": "layer_norm", "row_layer_norm": "layer_norm"}
 ROWS |= {"row_cross_entropy": "cross_entropy_rows", "row_outside": "cross_entropy_rows"}
 
 # ------------------------------------------------------------------------------------------------ views and joins

@@ -296,5 +296,5 @@ def _column_plan(op, program, spec, operand, length, row_step, outer, outer_step
     steps = (*in_steps[:-1], piece * row_step)
     first = table(op.name, text, piece, length, count, row_step, 1, (*rest, pieces), partials.strides[:-1], steps, arguments, partials.nbytes)
     text = program.column_text(op.name, spec.dtype.code, partial.code, LAST)
-    last = table(op.name, text, pieces, 0, count, count, out_steps[-1], rest, out_steps[:-1], partials.strides[:-2], arguments, spec.nbytes)
+    last = table(op.name, text, pieces, 0, count, count, out_steps[-1], rest, out_steps[:-1], partials.strides[:-2], arguments, spec.nbytes, length)
     return Plan(first, partials, lambda parts, table=last: make(launch_new(table.address, parts._address), spec))

@@ -1,7 +1,7 @@
 """Neural networks: Module and Parameter, layers, losses, `functional` (F) and `init`, under PyTorch's names.
 
 One file a subject: `module.py` (registration and calls; `traversal.py`, `checkpoint.py` and `hooks.py` are parts of it),
-`parameter.py`, `container.py`, `linear.py`, `activation.py`, `dropout.py`, `flatten.py`, `loss.py`. Everything here is built on
+`parameter.py`, `container.py`, `linear.py`, `activation.py`, `dropout.py`, `flatten.py`, `normalization.py`, `loss.py`. Everything here is built on
 numtape's public names.
 """
 
@@ -13,6 +13,7 @@ from numtape.nn.flatten import Flatten, Unflatten
 from numtape.nn.linear import Identity, Linear
 from numtape.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from numtape.nn.module import Module
+from numtape.nn.normalization import LayerNorm
 from numtape.nn.parameter import Parameter
 from numtape.nn.parameter_container import ParameterDict, ParameterList
 
@@ -26,6 +27,7 @@ __all__ = [
     "Flatten",
     "Identity",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",

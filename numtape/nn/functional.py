@@ -27,6 +27,7 @@ __all__ = [
     "gelu",
     "l1_loss",
     "leaky_relu",
+    "layer_norm",
     "linear",
     "log_softmax",
     "logsigmoid",
@@ -40,6 +41,17 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """The input with mean 0 and variance 1 over its last dims, then times `weight` plus `bias` where given.
+
+    input and result: (*, *normalized_shape); weight, bias: normalized_shape. Raises RuntimeError where shapes do not fit.
+
+    >>> nt.nn.functional.layer_norm(nt.tensor([[1.0, 3.0]]), (2,)).round()
+    tensor([[-1.,  1.]])
+    """
+    return nt.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:

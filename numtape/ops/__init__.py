@@ -11,6 +11,7 @@ from numtape.ops import (
     linalg,
     loss,
     methods,
+    norm,
     optimize,
     part,
     random,

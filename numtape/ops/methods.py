@@ -6,7 +6,7 @@ from numtape import dtypes
 from numtape.dispatch import elementwise, functions
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, part, random, view
+from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -294,7 +294,7 @@ _METHOD_ONLY = {
 _FUNCTION_ONLY = {
     "tensor", "as_tensor", "from_numpy", "scalar_tensor", "arange", "linspace", "eye", "empty", "zeros", "ones", "full", "rand", "randn",
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
-    "ones_like", "full_like", "rand_like", "randn_like", "randint_like",
+    "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
 
 

@@ -111,8 +111,8 @@ def pieces(rows, columns):
     return 1
 
 
-def table(name, text, rows, limit, columns, row_step, out_step, sizes, out_strides, in_strides, arguments, nbytes):
-    """The launch; `sizes` and strides of the outer dims, outermost first."""
+def table(name, text, rows, limit, columns, row_step, out_step, sizes, out_strides, in_strides, arguments, nbytes, count=None):
+    """The launch; `sizes` and strides of the outer dims, outermost first. `limit` and `count` are for pieces, which are not made here."""
     units = prod(sizes) * -(-columns // WIDTH)
     grain = max(1, GRAIN // (rows * min(columns, WIDTH)))
     words = constants(rows, columns, row_step, out_step, sizes, out_strides, in_strides)
