@@ -1,14 +1,13 @@
 """Floating-point scalar functions that need no polynomial: signs, tests, rounded quotients."""
 
-import numpy as np
-
+from numtape.kernels._vec_llvm import fabs
 from numtape.kernels.intrinsics import f32, f64, inline
 from numtape.kernels.vecmath import floor_f32, floor_f64, fmod_f32, fmod_f64, trunc_f32, trunc_f64
 
 
 @inline
 def abs_f32(x):
-    return np.abs(x)
+    return fabs(x)
 
 
 abs_f64 = abs_f32

@@ -25,6 +25,9 @@ PARAMETERS = 768  # bytes of the block that is the one parameter of every kernel
 PARAMETER_POINTER, PARAMETER_SIZE = 1, 2  # keys in the `extra` of a launch
 
 
+DEFAULT_STREAMS = (1, 2)  # handles of the legacy default stream and of the thread's own
+
+
 class CUresult(enum.IntEnum):
     CUDA_SUCCESS = 0
     CUDA_ERROR_INVALID_VALUE = 1
@@ -108,6 +111,7 @@ class Machine:
         self.objects: dict[int, object] = {}
         self.handles = itertools.count(0x1000, 16)
         self.contexts: dict[int, int] = {}
+        self.defaults: dict[tuple, _Stream] = {}  # the streams that every context has, by handle and context
         self.here = threading.local()
         self.lock = threading.RLock()
         self.initialised, self.launches, self.refused = False, 0, []
@@ -120,7 +124,10 @@ class Machine:
 
     def _get(self, handle, kind, here=False):
         """What stands behind a handle, if it is of that kind (and of the thread's context)."""
-        thing = self.objects.get(int(handle))
+        number = int(handle)
+        if kind is _Stream and number in DEFAULT_STREAMS:
+            return self.defaults.setdefault((number, self._context()), _Stream(self._context()))
+        thing = self.objects.get(number)
         return thing if type(thing) is kind and (not here or thing.context == self._context()) else None
 
     def _context(self):
@@ -163,7 +170,7 @@ class Machine:
             work()
 
     def _run_all(self, context):
-        for thing in list(self.objects.values()):
+        for thing in [*self.objects.values(), *self.defaults.values()]:
             if type(thing) is _Stream and thing.context == context:
                 self._run(thing)
 
