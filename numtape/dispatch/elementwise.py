@@ -14,10 +14,10 @@ from numtape.device import cpu
 from numtape.dispatch import derive
 from numtape.graph import Symbol
 from numtape.kernels import pattern, placing
-from numtape.kernels.cpu.driver import launch, launch_new
+from numtape.kernels.cpu.driver import launch_new
 from numtape.op import Op
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, alias, check_inplace, empty, make, rebase
+from numtape.tensor import Tensor, alias, empty, make
 
 PLANS = 4096  # plans kept per op
 _new = object.__new__
@@ -385,117 +385,3 @@ def pullback(op: Op, i: int) -> Op:
     if found is None:
         found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.vjp[i], names=op.saves[i], static=op.static, pullback=True)
     return found
-
-
-# ------------------------------------------------------------------------------------------------ in place and out=
-def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
-    """Run an elementwise op in place: the result goes into `target`, which is the first argument."""
-    check_inplace(target, name)
-    args = near(args, target, name)
-    key, operands, recorded, traced = scan(op, args, target)
-    if traced:
-        raise RuntimeError(f"{name}: in-place operations cannot be used in a formula or derivative rule")
-    plan = op.plans.get(key)
-    if plan is None:
-        _check_target(op, args, target, name)
-        plan = op.plans[key] = make_plan(op, args, target._spec)
-    if recorded and mode.state.enabled and target._spec.dtype.is_floating_point:
-        if not plan.direct or not op.vjp:
-            old = target.clone()
-            return target.copy_(call(op, tuple(old if a is target else a for a in args)))
-        node = prepare(op, args)
-        if node is not None:
-            _keep_old(node, target)
-        write(op, plan, args, operands, target, name)
-        if node is not None:
-            finish(node, target)
-            rebase(target, node)
-    else:
-        write(op, plan, args, operands, target, name)
-    return target
-
-
-def near(args: tuple, target: Tensor, name: str) -> tuple:
-    """The arguments on the device of what is written."""
-    for a in args:
-        if isinstance(a, Tensor) and a._spec.device is not target._spec.device:
-            return together(name, (*args, target))[:-1]
-    return args
-
-
-def _keep_old(node, target: Tensor) -> None:
-    """Where a rule names what is about to be overwritten, keep a copy, connected to the old history."""
-    for k, a in enumerate(node.saved):
-        if a is target:
-            copy = alias(target).clone()
-            copy._node, copy._requires_grad = target._current_node(), target._requires_grad
-            node.saved[k], node.versions[k] = copy, copy._storage.version
-
-
-def write(op, plan, args, operands, target, name):
-    """Launch into the memory of `target`; operands that overlap it in part are copied first."""
-    memory = target._storage
-    if plan.table:
-        if any(isinstance(a, Tensor) and _overlaps(a, target) for a in args):
-            # the copies live in args until the launch is over
-            args = tuple(alias(a).clone() if isinstance(a, Tensor) and _overlaps(a, target) else a for a in args)
-            key, operands, _, _ = scan(op, args, target)
-            plan = op.plans.get(key)
-            if plan is None:
-                plan = op.plans[key] = make_plan(op, args, target._spec)
-        try:
-            launch(plan.table, target._address, *operands)
-        except OverflowError:
-            raise RuntimeError(f"{name}: a number is too large for int64") from None
-    memory.version += 1
-    memory.writer = name
-
-
-def _overlaps(a: Tensor, b: Tensor) -> bool:
-    """Whether some element of a stands in b's memory at another place than in a."""
-    if a._storage is not b._storage:
-        return False
-    if a._address == b._address and a._spec.strides == b._spec.strides and a._spec.shape == b._spec.shape:
-        return False
-    end_a = a._address + a._spec.extent * a._spec.dtype.itemsize
-    end_b = b._address + b._spec.extent * b._spec.dtype.itemsize
-    return a._address < end_b and b._address < end_a
-
-
-def _check_target(op, args, target, name):
-    shape = layout.broadcast_shapes(name, *(a._spec.shape for a in args if isinstance(a, Tensor)))
-    if shape != target._spec.shape:
-        raise RuntimeError(f"{name}: output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
-    if layout.overlaps_itself(target._spec.shape, target._spec.strides):
-        raise RuntimeError(
-            f"{name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
-    symbols, _, _ = leaves(op, args)
-    result = trace_call(op, tuple(symbols))
-    kind = result.dtype if isinstance(result, Symbol) else dtypes.scalar_dtype(result)
-    if not dtypes.can_cast(kind, target._spec.dtype) and not op.traits.get("converts"):
-        raise RuntimeError(f"{name}: result type {kind.name} can't be cast to the desired output type {target._spec.dtype.name}")
-
-
-def call_out(op: Op, args: tuple, out: Tensor) -> Tensor:
-    """Run an elementwise op into the tensor given as `out=`."""
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{op.name}: out: expected a Tensor, got {type(out).__name__}")
-    if mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in (out, *args)):
-        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
-    shape = layout.broadcast_shapes(op.name, *(a._spec.shape for a in args if isinstance(a, Tensor)))
-    if out._spec.shape != shape:
-        if out._spec.numel:
-            raise RuntimeError(f"{op.name}: out: expected shape {list(shape)}, got {list(out.shape)}; give a tensor of that shape, or an empty one")
-        fresh = empty(spec_of(out._spec.dtype, out._spec.device, shape), op.name)
-        out._storage, out._address, out._spec = fresh._storage, fresh._address, fresh._spec
-    args = near(args, out, op.name)
-    _, operands, _, _ = scan(op, args, out)
-    key = (out._spec, *scan(op, args)[0])
-    plan = op.plans.get(key)
-    if plan is None:
-        _check_target(op, args, out, op.name)
-        plan = op.plans[key] = make_plan(op, args, out._spec)
-    write(op, plan, args, operands, out, op.name)
-    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtape.autograd import mode, tape
-from numtape.dispatch import elementwise, rows
+from numtape.dispatch import elementwise, inplace, rows
 from numtape.graph import FULL, Symbol
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
@@ -26,7 +26,7 @@ def unary(op: Op):
 
     def function(input, *, out=None):
         if out is not None:
-            return elementwise.call_out(op, (input,), out)
+            return inplace.call_out(op, (input,), out)
         try:
             plan = plans[(input._spec,)]
         except (AttributeError, KeyError):
@@ -113,7 +113,7 @@ def binary(op: Op):
         return t
 
     def function(input, other, *, out=None):
-        result = run(input, other) if out is None else elementwise.call_out(op, (input, other), out)
+        result = run(input, other) if out is None else inplace.call_out(op, (input, other), out)
         if result is NotImplemented:
             raise TypeError(f"{op.name}(): argument 'other' must be Tensor or Number, not {type(other).__name__}")
         return result
@@ -149,7 +149,7 @@ def general(op: Op):
         if kwargs or len(args) != len(names):
             args = bind(op.name, names, op.defaults, required, args, kwargs)
         if out is not None:
-            return elementwise.call_out(op, args, out)
+            return inplace.call_out(op, args, out)
         return elementwise.call(op, args)
 
     return function
@@ -178,7 +178,7 @@ def bind(name: str, names, defaults, required: int, args: tuple, kwargs: dict) -
 _MISSING = object()
 
 
-def inplace(op: Op, function):
+def in_place(op: Op, function):
     """The in-place method: `x.op_(...)` writes the result into x."""
     name = f"{op.name}_"
     names = tuple(PUBLIC.get(n, n) for n in op.names)
@@ -191,7 +191,7 @@ def inplace(op: Op, function):
             args = bind(name, names, op.defaults, required, args, kwargs)
         if write_plain(op, self, args, name):
             return self
-        return elementwise.call_into(op, args, self, name)
+        return inplace.call_into(op, args, self, name)
 
     return method
 

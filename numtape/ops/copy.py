@@ -6,7 +6,7 @@ from numtape import dtypes, graph, layout, storage
 from numtape.autograd import mode, tape
 from numtape.device import device as device_type
 from numtape.device import placed
-from numtape.dispatch import elementwise
+from numtape.dispatch import elementwise, inplace
 from numtape.dispatch.record import recorded
 from numtape.graph import Symbol
 from numtape.op import Op
@@ -54,9 +54,9 @@ def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
     key, operands, _, _ = elementwise.scan(_convert, (source, target._spec.dtype), target)
     plan = _convert.plans.get(key)
     if plan is None:
-        elementwise._check_target(_convert, (source, target._spec.dtype), target, name)
+        inplace.check_target(_convert, (source, target._spec.dtype), target, name)
         plan = _convert.plans[key] = elementwise.make_plan(_convert, (source, target._spec.dtype), target._spec)
-    elementwise.write(_convert, plan, (source, target._spec.dtype), operands, target, name)
+    inplace.write(_convert, plan, (source, target._spec.dtype), operands, target, name)
 
 
 def moved(x: Tensor, where: device_type) -> Tensor:

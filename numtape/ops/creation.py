@@ -8,7 +8,7 @@ import numpy as np
 
 from numtape import dtypes
 from numtape.device import cpu, placed
-from numtape.dispatch import elementwise
+from numtape.dispatch import inplace
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import Op
@@ -58,7 +58,7 @@ def fill_(self, value):
     if not isinstance(value, (_py_int, _py_float, np.generic)):
         raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
     _check_number("fill_", value, self._spec.dtype)
-    return elementwise.call_into(_fill, (self, value), self, "fill_")
+    return inplace.call_into(_fill, (self, value), self, "fill_")
 
 
 def _check_number(op, value, kind):

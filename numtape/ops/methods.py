@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numtape import dtypes
-from numtape.dispatch import elementwise, functions
+from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
 from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
@@ -48,19 +48,19 @@ def pow(input, exponent, *, out=None):
 
 def pow_(self, exponent):
     """Raise to a power in place."""
-    return elementwise.call_into(TABLE["pow"], (self, exponent), self, "pow_")
+    return inplace.call_into(TABLE["pow"], (self, exponent), self, "pow_")
 
 
 def clamp(input, min=None, max=None, *, out=None):
     """The elements, not below min and not above max; each a number, a tensor or None."""
     op, args = _clamping(input, min, max)
-    return elementwise.call(op, args) if out is None else elementwise.call_out(op, args, out)
+    return elementwise.call(op, args) if out is None else inplace.call_out(op, args, out)
 
 
 def clamp_(self, min=None, max=None):
     """Clamp in place."""
     op, args = _clamping(self, min, max)
-    return elementwise.call_into(op, args, self, "clamp_")
+    return inplace.call_into(op, args, self, "clamp_")
 
 
 def _clamping(x, low, high):
@@ -85,7 +85,7 @@ def _check_integer_divisor(name: str, x, y):
 
 def _checked(op: Op):
     """The public function of a division, with whole division by zero refused."""
-    function, in_place = op.public, functions.inplace(op, op.public)
+    function, in_place = op.public, functions.in_place(op, op.public)
 
     def division(input, other, *, out=None):
         _check_integer_divisor(op.name, input, other)
@@ -110,7 +110,7 @@ def add(input, other, *, alpha=1, out=None):
     if alpha == 1:
         return arithmetic.add(input, other, out=out)
     args = (input, other, _alpha("add", alpha, input, other))
-    return elementwise.call(TABLE["add_scaled"], args) if out is None else elementwise.call_out(TABLE["add_scaled"], args, out)
+    return elementwise.call(TABLE["add_scaled"], args) if out is None else inplace.call_out(TABLE["add_scaled"], args, out)
 
 
 def sub(input, other, *, alpha=1, out=None):
@@ -130,12 +130,12 @@ def _into(name, op_name):
     def method(self, other, *, alpha=1):
         if alpha == 1:
             args = (self, other)
-            return self if functions.write_plain(op, self, args, name) else elementwise.call_into(op, args, self, name)
+            return self if functions.write_plain(op, self, args, name) else inplace.call_into(op, args, self, name)
         args = (self, other, -alpha if op_name == "sub" else alpha)
         if functions.write_plain(scaled, self, args, name):
             return self
         _alpha(name, alpha, self, other)
-        return elementwise.call_into(scaled, args, self, name)
+        return inplace.call_into(scaled, args, self, name)
 
     return functions_named(method, name, f"{op.doc} In place, other times alpha.")
 
@@ -175,7 +175,7 @@ def where(condition, input=None, other=None, *, out=None):
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
     op = TABLE["where"]
     args = (condition, input, other)
-    return elementwise.call(op, args) if out is None else elementwise.call_out(op, args, out)
+    return elementwise.call(op, args) if out is None else inplace.call_out(op, args, out)
 
 
 def masked_fill(input, mask, value):
@@ -185,7 +185,7 @@ def masked_fill(input, mask, value):
 
 def masked_fill_(self, mask, value):
     """Write `value` where the mask (bool, broadcast) holds."""
-    return _masked(lambda op, args: elementwise.call_into(op, args, self, "masked_fill_"), self, mask, value)
+    return _masked(lambda op, args: inplace.call_into(op, args, self, "masked_fill_"), self, mask, value)
 
 
 def _masked(call, x, mask, value):
@@ -199,19 +199,19 @@ def _masked(call, x, mask, value):
 def addcmul(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 * tensor2."""
     args = (input, tensor1, tensor2, value)
-    return elementwise.call(TABLE["addcmul"], args) if out is None else elementwise.call_out(TABLE["addcmul"], args, out)
+    return elementwise.call(TABLE["addcmul"], args) if out is None else inplace.call_out(TABLE["addcmul"], args, out)
 
 
 def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 / tensor2."""
     args = (input, tensor1, tensor2, value)
-    return elementwise.call(TABLE["addcdiv"], args) if out is None else elementwise.call_out(TABLE["addcdiv"], args, out)
+    return elementwise.call(TABLE["addcdiv"], args) if out is None else inplace.call_out(TABLE["addcdiv"], args, out)
 
 
 def lerp(input, end, weight, *, out=None):
     """input + weight * (end - input)."""
     args = (input, end, weight)
-    return elementwise.call(TABLE["lerp"], args) if out is None else elementwise.call_out(TABLE["lerp"], args, out)
+    return elementwise.call(TABLE["lerp"], args) if out is None else inplace.call_out(TABLE["lerp"], args, out)
 
 
 def _conversion(kind):
@@ -309,7 +309,7 @@ def install() -> dict:
     Tensor.where = lambda self, condition, other: where(condition, self, other)
     for op in TABLE.values():
         if op.family == "elementwise" and op.inplace and op.name not in _PRIVATE and not op.name.startswith(("_", "row_")):
-            method = functions.inplace(op, op.public)
+            method = functions.in_place(op, op.public)
             for name in (op.name, *op.aliases):
                 if not name.startswith("__") and not hasattr(Tensor, f"{name}_"):
                     setattr(Tensor, f"{name}_", functions_named(method, f"{name}_", f"{op.doc} In place."))
@@ -320,7 +320,7 @@ def install() -> dict:
         setattr(Tensor, f"{name}_", _checked(TABLE[name])[1])
     for name in ("addcmul", "addcdiv", "lerp"):
         setattr(Tensor, f"{name}_", _keyword_in_place(name))
-    Tensor.round_ = lambda self: elementwise.call_into(TABLE["rint"], (self,), self, "round_")
+    Tensor.round_ = lambda self: inplace.call_into(TABLE["rint"], (self,), self, "round_")
     for kind in dtypes.SUPPORTED:
         method = _conversion(kind)
         for name in {"float32": ("float",), "float64": ("double",), "int64": ("long",), "int32": ("int",), "int16": ("short",), "int8": ("char",)}.get(
@@ -364,6 +364,6 @@ def _keyword_in_place(name):
 
     def method(self, a, b, *, value=1):
         args = (self, a, b, value) if name != "lerp" else (self, a, b)
-        return self if functions.write_plain(op, self, args, f"{name}_") else elementwise.call_into(op, args, self, f"{name}_")
+        return self if functions.write_plain(op, self, args, f"{name}_") else inplace.call_into(op, args, self, f"{name}_")
 
     return functions_named(method, f"{name}_", f"{op.doc} In place.")

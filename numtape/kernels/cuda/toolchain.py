@@ -20,8 +20,8 @@ from cuda.bindings import nvjitlink
 from numba.cuda import cgutils, types
 from numba.cuda.compiler import compile_cuda, kernel_fixup
 from numba.cuda.core.errors import RequireLiteralValue
-from numba.cuda.cudadrv import nvvm
 from numba.cuda.cpython import numbers
+from numba.cuda.cudadrv import nvvm
 from numba.cuda.cudaimpl import registry
 from numba.cuda.datamodel.models import PrimitiveModel as PointerModel
 from numba.cuda.extending import intrinsic, register_model
