@@ -5,7 +5,9 @@ data, converted by a test to the dtype it tries; integer arrays are indices and 
 Elementwise ops of one or two operands get their samples from the op's record; the others stand in the dicts below.
 """
 
+import importlib
 import math
+import pathlib
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -326,7 +328,11 @@ RANDOM = {
     "normal": [("", lambda m, t: m.normal(t, 1.0), (x,))],
 }
 LOSSES = {"cross_entropy_rows": [("", _of("cross_entropy_rows"), (data(4, 5), index(5, 4)))]}
-BY_NAME = LOSSES | ELEMENTWISE | REDUCTIONS | VIEWS | PRODUCTS | CREATION | RANDOM
+# Ops by subject have their samples in tests/samples_<subject>.py: a dict SAMPLES like those above.
+OTHERS: dict = {}
+for _path in sorted(pathlib.Path(__file__).parent.glob("samples_*.py")):
+    OTHERS |= importlib.import_module(_path.stem).SAMPLES
+BY_NAME = OTHERS | LOSSES | ELEMENTWISE | REDUCTIONS | VIEWS | PRODUCTS | CREATION | RANDOM
 
 
 @cache

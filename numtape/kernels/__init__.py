@@ -17,7 +17,13 @@ from importlib import import_module
 
 def pattern(device, name: str):
     """The module of a pattern ("elementwise", "rows", ...) for a device: the same functions in kernels/cpu/ and kernels/cuda/."""
-    return import_module(f"numtape.kernels.{device.type}.{name}")
+    module = f"numtape.kernels.{device.type}.{name}"
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as problem:
+        if problem.name != module:
+            raise
+        raise NotImplementedError(f"{name}: there are no CUDA kernels for this yet (docs/cuda.md, Limits); move the tensor with .cpu() first") from None
 
 
 def placing(device):
