@@ -7,12 +7,13 @@ card, streams are made to wait for each other as the Array API standard asks.
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any
 
 from numtape import dtypes
 from numtape.device import cpu, device
 from numtape.kernels import pattern
-from numtape.kernels.cpu.driver import wrap
+from numtape.kernels.cpu.driver import capsule_destructor, wrap
 from numtape.layout import contiguous_strides
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, make
@@ -53,9 +54,6 @@ _new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_cha
 _is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_IsValid", _python))
 _pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", _python))
 _rename = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_SetName", _python))
-# in a capsule's destructor the capsule is no object any more: its address is passed on
-_raw_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", _python))
-_raw_pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_GetPointer", _python))
 
 _exported: dict[int, Any] = {}  # what must live until the consumer calls the deleter, by the structure's address
 
@@ -63,16 +61,14 @@ _exported: dict[int, Any] = {}  # what must live until the consumer calls the de
 @_Deleter
 def _delete(address):
     kept = _exported.pop(address, None)
-    if kept is not None and kept[3] is not None:  # what uses the memory next, uses it after the consumer's work
-        index, stream = kept[3]
-        pattern(device("cuda"), "exchange").we_wait(index, stream)
+    if kept is not None and kept[3] is not None and not sys.is_finalizing():
+        we_wait, index, stream = kept[3]
+        we_wait(index, stream)  # what uses the memory next, uses it after the consumer's work
 
 
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-def _destroy(capsule):
-    """A capsule that nobody consumed lets go of its tensor."""
-    if _raw_is_valid(capsule, _NAME):
-        _delete(_raw_pointer_of(capsule, _NAME))
+# What a capsule's destructor is given, as the capsule's context: PyErr_Fetch, the deleter, PyErr_Restore.
+_words = (ctypes.c_void_p * 3)(*(ctypes.cast(f, ctypes.c_void_p).value for f in (_python.PyErr_Fetch, _delete, _python.PyErr_Restore)))
+_set_context = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(("PyCapsule_SetContext", _python))
 
 
 def dlpack(x: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
@@ -91,6 +87,8 @@ def dlpack(x: Tensor, *, stream: Any = None, max_version: Any = None, dl_device:
     s = x._spec
     handle = None
     if s.device is not cpu:
+        if stream == 0:
+            raise BufferError("__dlpack__: stream 0 may mean two things; give 1 for the legacy default stream, 2 for the thread's own")
         if stream != -1:
             handle = 1 if stream is None else int(stream)
             pattern(s.device, "exchange").they_wait(s.device.index, handle)
@@ -102,8 +100,11 @@ def dlpack(x: Tensor, *, stream: Any = None, max_version: Any = None, dl_device:
     managed.tensor = _DLTensor(x._address if s.numel else None, _Device(*dlpack_device(x)), s.ndim, _DataType(code, 8 * s.dtype.itemsize, 1), shape, strides, 0)
     managed.deleter = ctypes.cast(_delete, ctypes.c_void_p)
     address = ctypes.addressof(managed)
-    _exported[address] = (managed, (shape, strides), x, None if handle is None else (s.device.index, handle))
-    return _new_capsule(address, _NAME, ctypes.cast(_destroy, ctypes.c_void_p))
+    after = None if handle is None else (pattern(s.device, "exchange").we_wait, s.device.index, handle)
+    _exported[address] = (managed, (shape, strides), x, after)
+    capsule = _new_capsule(address, _NAME, capsule_destructor())
+    _set_context(capsule, ctypes.addressof(_words))
+    return capsule
 
 
 def dlpack_device(x: Tensor) -> tuple[int, int]:
@@ -112,15 +113,34 @@ def dlpack_device(x: Tensor) -> tuple[int, int]:
     return (CPU, 0) if where is cpu else (CUDA, where.index)
 
 
+def _release_on(where: device):
+    """What to call before memory on a device is given back: on a card, its owner's default stream waits for our work on it."""
+    if where.type == "cpu":
+        return lambda: None
+    they_wait = pattern(where, "exchange").they_wait
+    return lambda: None if sys.is_finalizing() else they_wait(where.index, 1)
+
+
+class _Borrowed:
+    """Keeps the object whose memory on a card a tensor shares."""
+
+    def __init__(self, source, where):
+        self.source, self.release = source, _release_on(where)
+
+    def __del__(self):
+        self.release()
+
+
 class _Owner:
     """Memory that another library lent: given back when the last storage over it is gone."""
 
-    def __init__(self, capsule):
-        self.capsule = capsule
+    def __init__(self, capsule, where):
+        self.capsule, self.release = capsule, _release_on(where)
         self.address = _pointer_of(capsule, _NAME)
         _rename(capsule, _USED)
 
     def __del__(self):
+        self.release()
         deleter = _Managed.from_address(self.address).deleter
         if deleter:
             _Deleter(deleter)(self.address)
@@ -165,7 +185,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     address = (lent.data or 0) + lent.byte_offset
     if address % kind.itemsize:
         raise BufferError(f"from_dlpack: the memory is not aligned for {kind}; copy the array first")
-    result = make(wrap(address, spec.extent * kind.itemsize, _Owner(capsule)), spec)
+    result = make(wrap(address, spec.extent * kind.itemsize, _Owner(capsule, where)), spec)
     if device is not None:
         moved = result.to(device)
         if copy is False and moved is not result:
@@ -231,4 +251,4 @@ def from_cuda_array(source: Any, index: int) -> Tensor:
     if given.get("stream") is not None:
         pattern(where, "exchange").we_wait(index, int(given["stream"]))
     spec = spec_of(kind, where, shape, strides)
-    return make(wrap(int(address), spec.extent * kind.itemsize, source), spec)
+    return make(wrap(int(address), spec.extent * kind.itemsize, _Borrowed(source, where)), spec)

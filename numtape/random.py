@@ -46,7 +46,10 @@ class Generator:
 
     def set_state(self, state: Any) -> Generator:
         """Go on from what `get_state` returned."""
-        self._seed, self._offset = (int(v) for v in state.tolist())
+        words = state.tolist()
+        if not isinstance(words, list) or len(words) != 2:
+            raise RuntimeError(f"set_state: expected what get_state returned, an int64 tensor of 2 elements, got shape {tuple(state.shape)}")
+        self._seed, self._offset = (int(v) for v in words)
         return self
 
     def draw(self) -> tuple[int, int]:

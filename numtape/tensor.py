@@ -189,6 +189,8 @@ class Tensor:
                 raise RuntimeError(f"grad: expected shape {tuple(self.shape)}, got {tuple(value.shape)}")
             if value._spec.dtype is not self._spec.dtype:
                 raise RuntimeError(f"grad: expected {self.dtype}, got {value.dtype}")
+            if value._spec.device is not self._spec.device:
+                raise RuntimeError(f"grad: expected a tensor on {self.device}, got one on {value.device}; move it with .to()")
         self._grad = value
 
     @grad.deleter
@@ -260,6 +262,13 @@ class Tensor:
         if node is not None:
             node.hook_table()
             node.rare["retain"] = [*(node.note("retain") or ()), weakref.ref(self)]
+
+    def record_stream(self, stream) -> None:
+        """Say that work in `stream` (a `numtape.cuda.Stream`) uses this tensor: its memory is used again only after that."""
+        if self._spec.device is cpu:
+            raise RuntimeError("record_stream: the tensor is on the CPU, which has no streams")
+        if self._storage.owner is not None and hasattr(self._storage.owner, "record_stream"):  # else the memory is another library's
+            self._storage.owner.record_stream(stream._stream)
 
     @property
     def retains_grad(self) -> bool:

@@ -14,8 +14,12 @@ import numtape as nt
 
 def pytest_configure(config):
     """Before anything asks for CUDA: a card of plain Python, or the real one."""
-    if config.getoption("-m") != "gpu":
-        os.environ["NUMTAPE_CUDA"] = "emulate"
+    if "gpu" not in (config.getoption("-m") or ""):
+        os.environ.setdefault("NUMTAPE_CUDA", "emulate")
+
+
+def pytest_report_header(config):
+    return f"CUDA: {os.environ.get('NUMTAPE_CUDA') or 'a card'}"
 
 # Kernels compile when first used, so no example has a deadline; the same examples each run.
 settings.register_profile("numtape", deadline=None, derandomize=True, max_examples=100)

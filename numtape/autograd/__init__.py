@@ -32,6 +32,10 @@ def _seeds(outputs: list, gradients, name: str) -> list:
             raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(gradient.shape)} and output[{i}] has a shape of {tuple(output.shape)}.")
         elif gradient._spec.dtype is not output._spec.dtype:
             gradient = gradient.to(output._spec.dtype)
+        if gradient._spec.device is not output._spec.device:
+            if gradient._spec.ndim:
+                raise RuntimeError(f"{name}: grad_output[{i}] is on {gradient._spec.device}, but output[{i}] on {output._spec.device}; move it with .to()")
+            gradient = gradient.to(output._spec.device)
         seeds.append(gradient)
     return seeds
 

@@ -232,6 +232,8 @@ def run_hooks(hooks, gradient):
 def _accumulate(leaf, gradient, create_graph):
     """Add into `leaf.grad`, never sharing memory with anything else."""
     old = leaf._grad
+    if gradient._spec.device is not leaf._spec.device:
+        raise RuntimeError(f"backward: the gradient of a tensor on {leaf._spec.device} came out on {gradient._spec.device}: a hook or a Function moved it")
     if old is not None:
         leaf._grad = old + gradient if create_graph else old.add_(gradient)
     elif create_graph:

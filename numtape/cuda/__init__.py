@@ -13,6 +13,8 @@ the environment a slow card in plain Python takes the place of a real one; NUMTA
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 from numtape import random
 from numtape.cuda.streams import Event, Stream, StreamContext, card_of, current_stream, default_stream, index_of, set_stream, stream
@@ -36,7 +38,10 @@ __all__ = [
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "get_rng_state",
+    "get_rng_state_all",
     "init",
+    "initial_seed",
     "is_available",
     "is_initialized",
     "manual_seed",
@@ -48,7 +53,10 @@ __all__ = [
     "memory_reserved",
     "memory_stats",
     "reset_peak_memory_stats",
+    "seed",
     "set_device",
+    "set_rng_state",
+    "set_rng_state_all",
     "set_stream",
     "stream",
     "synchronize",
@@ -210,6 +218,42 @@ def mem_get_info(device: int | str | Device | None = None) -> tuple[int, int]:
 def manual_seed(seed: int) -> None:
     """Set the seed of the current card's random numbers; `numtape.manual_seed` sets those of every device."""
     random.generator_of(Device("cuda", current_device() if is_initialized() else 0)).manual_seed(seed)
+
+
+def _generator(device: int | str | Device | None) -> random.Generator:
+    index = index_of("generator", device) if device is not None else current_device() if is_initialized() else 0
+    return random.generator_of(Device("cuda", index))
+
+
+def get_rng_state(device: int | str | Device | None = "cuda") -> Any:
+    """The state of a card's random numbers, a tensor on the CPU."""
+    return _generator(device).get_state()
+
+
+def set_rng_state(new_state: Any, device: int | str | Device | None = "cuda") -> None:
+    """Restore what `get_rng_state` gave."""
+    _generator(device).set_state(new_state)
+
+
+def get_rng_state_all() -> list[Any]:
+    """The states of all cards."""
+    return [get_rng_state(i) for i in range(device_count())]
+
+
+def set_rng_state_all(new_states: Iterable[Any]) -> None:
+    """Restore the states of all cards."""
+    for i, state in enumerate(new_states):
+        set_rng_state(state, i)
+
+
+def initial_seed() -> int:
+    """The seed of the current card's random numbers."""
+    return _generator(None).initial_seed()
+
+
+def seed() -> None:
+    """Give the current card a seed from the system's entropy."""
+    _generator(None).seed()
 
 
 def manual_seed_all(seed: int) -> None:

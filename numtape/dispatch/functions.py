@@ -301,6 +301,7 @@ def into(name: str, result: Tensor, out: Tensor) -> Tensor:
         raise TypeError(f"{name}: out: expected a Tensor, got {type(out).__name__}")
     if mode.state.enabled and (tape.needs_grad(out) or tape.needs_grad(result)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    elementwise.same_device(name, result, out)
     if out._spec.shape != result._spec.shape:
         if out._spec.numel:
             raise RuntimeError(f"{name}: out: expected shape {list(result.shape)}, got {list(out.shape)}; give a tensor of that shape, or an empty one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numtape import dtypes, layout
 from numtape.autograd import mode, tape
+from numtape.device import cpu
 from numtape.dispatch import elementwise
 from numtape.graph import Symbol
 from numtape.kernels.cpu.driver import launch
@@ -41,9 +42,12 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
 
 def near(args: tuple, target: Tensor, name: str) -> tuple:
     """The arguments on the device of what is written."""
+    where = target._spec.device
     for a in args:
-        if isinstance(a, Tensor) and a._spec.device is not target._spec.device:
-            return elementwise.together(name, (*args, target))[:-1]
+        if isinstance(a, Tensor) and a._spec.device is not where:
+            if where is cpu or a._spec.ndim or a._spec.device is not cpu:  # only a number, as it were, follows to a card
+                raise RuntimeError(elementwise.apart(name, where, a._spec.device))
+            return tuple(a.to(where) if isinstance(a, Tensor) else a for a in args)
     return args
 
 
@@ -60,9 +64,9 @@ def write(op, plan, args, operands, target, name):
     """Launch into the memory of `target`; operands that overlap it in part are copied first."""
     memory = target._storage
     if plan.table:
-        if any(isinstance(a, Tensor) and _overlaps(a, target) for a in args):
+        if any(isinstance(a, Tensor) and overlaps(a, target) for a in args):
             # the copies live in args until the launch is over
-            args = tuple(alias(a).clone() if isinstance(a, Tensor) and _overlaps(a, target) else a for a in args)
+            args = tuple(alias(a).clone() if isinstance(a, Tensor) and overlaps(a, target) else a for a in args)
             key, operands, _, _ = elementwise.scan(op, args, target)
             plan = op.plans.get(key)
             if plan is None:
@@ -75,7 +79,7 @@ def write(op, plan, args, operands, target, name):
     memory.writer = name
 
 
-def _overlaps(a: Tensor, b: Tensor) -> bool:
+def overlaps(a: Tensor, b: Tensor) -> bool:
     """Whether some element of a stands in b's memory at another place than in a."""
     if a._storage is not b._storage:
         return False

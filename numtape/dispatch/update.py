@@ -8,6 +8,7 @@ from __future__ import annotations
 from numtape import graph, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise
+from numtape.dispatch.inplace import overlaps
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import rule_names
@@ -24,6 +25,8 @@ class Update:
         self.plans: dict = {}
 
     def __call__(self, *args):
+        if mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args):
+            raise RuntimeError(f"{self.name}: is not differentiable; call it under numtape.no_grad()")
         key, operands, _, _ = elementwise.scan(self, args)
         changed = args[: self.targets]
         plan = self.plans.get(key)
@@ -31,9 +34,9 @@ class Update:
             if len(self.plans) > elementwise.PLANS:
                 self.plans.clear()
             plan = self.plans[key] = self._plan(args)
-        if mode.state.enabled and any(isinstance(a, Tensor) and tape.needs_grad(a) for a in args):
-            raise RuntimeError(f"{self.name}: is not differentiable; call it under numtape.no_grad()")
         table, tensors = plan
+        if len({id(a._storage) for a in args if isinstance(a, Tensor)}) < tensors:
+            self._check_apart(changed, args)
         if table is not None:
             # the addresses of the outputs after the first stand behind those of the inputs, before the numbers
             more = [t._address for t in changed[1:]]
@@ -42,6 +45,14 @@ class Update:
             t._storage.version += 1
             t._storage.writer = self.name
 
+    def _check_apart(self, changed, args) -> None:
+        """Refuse operands that lie in the memory of what is changed, elsewhere than it."""
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        for i, t in enumerate(changed):
+            for k, a in enumerate(tensors):
+                if k != i and a._storage is t._storage and (k < self.targets and a._address == t._address or overlaps(a, t)):
+                    raise RuntimeError(f"{self.name}: argument '{self.names[k]}' shares memory with '{self.names[i]}', which is changed; clone() it first")
+
     def _plan(self, args):
         """The launch, and how many tensors are given."""
         specs = [a._spec for a in args if isinstance(a, Tensor)]
@@ -49,6 +60,8 @@ class Update:
         shape = changed[0].shape
         elementwise.same_device(self.name, *(a for a in args if isinstance(a, Tensor)))
         for spec in changed:
+            if not spec.dtype.is_floating_point:
+                raise RuntimeError(f"{self.name}: expected floating-point tensors, got {spec.dtype}")
             if spec.shape != shape or layout.overlaps_itself(spec.shape, spec.strides):
                 raise RuntimeError(f"{self.name}: expected tensors of shape {list(shape)} without repeated elements, got {list(spec.shape)} with strides {list(spec.strides)}")
         if layout.broadcast_shapes(self.name, *(s.shape for s in specs)) != shape:

@@ -92,13 +92,15 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     if isinstance(input, Symbol):
         return _converted(input, args[0] if args else dtype)
     x = tensor_of("to", input)
+    flags = [a for a in args if isinstance(a, bool)]  # non_blocking, then copy
+    copy = copy or len(flags) > 1 and flags[1]
     for a in args:
         if isinstance(a, Tensor):
             dtype, device = a._spec.dtype, a._spec.device
         elif isinstance(a, (str, device_type)) or isinstance(a, int) and not isinstance(a, bool):
             device = a
         elif isinstance(a, bool):
-            pass  # non_blocking, copy by position
+            continue
         elif a is not None:
             dtype = a
     source, s = x._spec.dtype, x._spec

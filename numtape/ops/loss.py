@@ -7,9 +7,13 @@ import math
 from numtape import graph
 from numtape.dispatch import rows
 from numtape.graph import Symbol
+from numtape.kernels import pattern
 from numtape.ops.define import composite, row
 from numtape.ops.reduce import amax, row_logsumexp_of, sum
+from numtape.ops.scan import run_lines
 from numtape.ops.select import where
+from numtape.spec import spec_of
+from numtape.tensor import alias, empty
 
 
 def position(x, dim):
@@ -43,3 +47,26 @@ def row_cross_entropy(x, target, dim):
 def cross_entropy_rows(input, target):
     "The cross entropy of each row of scores (N, C) with its class in target (N,), int64; inf where target is no class."
     return rows.call(row_cross_entropy, (input, rows.with_dims(target.detach(), (1,), input._spec.shape, view=True), None), (1,), False)
+
+
+def cross_entropy_unwatched(input, target, ignore_index):
+    """The mean cross entropy of rows on a card, which nothing waits for: a target that is no class is reported by the next
+    synchronisation."""
+    counted = target != ignore_index
+    classes = where(counted, target, 0)
+    _report_no_class(input, classes)
+    losses = where(counted, cross_entropy_rows(input, classes), 0.0)
+    return losses.sum() / counted.sum()
+
+
+def _report_no_class(scores, target):
+    """Have a kernel look for targets (N,) that are no column of scores (N, C)."""
+    from numtape.ops.index import _error_cell
+
+    s, column = scores._spec, target.unsqueeze(1)
+    lines, error = pattern(s.device, "lines"), _error_cell("cross_entropy", s.device, s.shape[1], 1)
+    code = s.dtype.code
+    text = lines.text("check_target", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=("size, bad = p[3], out_i64(p[4])",))
+    chosen = empty(spec_of(s.dtype, s.device, column._spec.shape), "cross_entropy")
+    run_lines("check_target", text, (chosen, alias(scores), column), 1, 1, (s.shape[1], error.address))
+    error.check()

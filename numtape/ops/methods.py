@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numtape import dtypes
+from numtape.device import placed
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
@@ -223,17 +224,21 @@ def _conversion(kind):
 
 def type_as(self, other):
     """The tensor with the dtype of `other`."""
-    return self.to(other.dtype)
+    return self.to(other.device, other.dtype)
 
 
 def tensor_type(self, dtype=None, non_blocking=False):
     """The name of the tensor's type, or the tensor with another dtype."""
     if dtype is None:
-        return f"numtape.{_TYPE_NAMES[self.dtype.name]}"
-    if isinstance(dtype, str):
-        names = {v: k for k, v in _TYPE_NAMES.items()}
-        dtype = dtypes.ALL[names[dtype.rpartition(".")[2]]]
-    return self.to(dtype)
+        return f"numtape.{'cuda.' if self.is_cuda else ''}{_TYPE_NAMES[self.dtype.name]}"
+    if not isinstance(dtype, str):
+        return self.to(dtype)
+    names = {v: k for k, v in _TYPE_NAMES.items()}
+    place, _, name = dtype.rpartition(".")
+    if name not in names:
+        raise ValueError(f"type: invalid type {dtype!r}; expected one of {', '.join(f'numtape.{n}' for n in names)}")
+    where = "cuda" if place.endswith("cuda") else "cpu"
+    return self.to(self.device if self.device.type == where else where, dtypes.ALL[names[name]])
 
 
 _TYPE_NAMES = {
@@ -249,7 +254,10 @@ def cpu(self, memory_format=None):
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """The tensor on a GPU: the current one unless `device` names another."""
-    return self.to("cuda" if device is None else device)
+    where = placed("cuda" if device is None else device)
+    if where.type != "cuda":
+        raise RuntimeError(f"Invalid device, must be cuda device, got {device!r}; use .to() or .cpu()")
+    return self.to(where)
 
 
 # ------------------------------------------------------------------------------------------------ installation

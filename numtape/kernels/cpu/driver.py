@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import os
 import pathlib
 import threading
@@ -205,6 +206,11 @@ if library.JIT:
 
     def memory_stats() -> dict[str, int]:
         return {"live": int(state[at.LIVE_BYTES]), "peak": int(state[at.PEAK_BYTES]), "cached": int(state[at.CACHED_BYTES])}
+
+    @functools.cache
+    def capsule_destructor() -> int:
+        """The address of a destructor for DLPack capsules (see `runtime.capsule_dealloc`)."""
+        return _compiled("capsule_dealloc", parameters=1, returns=False)
 
     def launch_count() -> int:
         return int(state[at.LAUNCHES])

@@ -122,6 +122,20 @@ def storage_dealloc(thing):
     call_1(load_word(state + 8 * DEC_REF), kind)
 
 
+def capsule_dealloc(capsule):
+    """The destructor of a DLPack capsule: one that nobody took gives its tensor back, whatever exception is on its way.
+
+    A capsule has, after its header: pointer, name, context. The name of one that was taken is "used_dltensor". The context holds
+    the addresses of PyErr_Fetch, of the deleter and of PyErr_Restore.
+    """
+    small()
+    if load_word(load_word(capsule + 24)) == 0x726F736E65746C64:  # "dltensor"
+        words, kept = load_word(capsule + 32), stack_words(3)
+        call_3(load_word(words), kept, kept + 8, kept + 16)
+        call_1(load_word(words + 8), load_word(capsule + 16))
+        call_3(load_word(words + 16), load_word(kept), load_word(kept + 8), load_word(kept + 16))
+
+
 def allocate(self, args, nargs):
     """allocate(nbytes) -> storage"""
     small()

@@ -16,7 +16,7 @@ from numtape.kernels.cuda.checks import Checks
 from numtape.kernels.cuda.copies import Staging
 from numtape.kernels.cuda.pool import SMALL, Pool, caching
 
-INVALID_CONTEXT = 201  # another library changed the context of the thread
+LOST_CONTEXT = (201, 400)  # results where another library changed the context of the thread
 NON_BLOCKING, UNTIMED, BLOCKING_WAIT = 1, 2, 1  # flags of streams and events
 ATTRIBUTES = {  # of `Card.attribute`, as cuda.h numbers them
     "max_threads_per_block": 1,
@@ -175,7 +175,7 @@ class Card:
             with self.bound():
                 return getattr(self.api, name)(*arguments)
         result = getattr(self.api, name)(*arguments)
-        if result[0] and (int(result[0]) == INVALID_CONTEXT and self.rebind() or int(result[0]) == OUT_OF_MEMORY and self._flush()):
+        if result[0] and (int(result[0]) in LOST_CONTEXT and self.rebind() or int(result[0]) == OUT_OF_MEMORY and self._flush()):
             result = getattr(self.api, name)(*arguments)
         return result
 

@@ -105,8 +105,8 @@ def _machine_code(kernel, capability) -> tuple[bytes, str]:
         return code, _stored_report(key)
     try:
         from numtape.kernels.cuda import toolchain
-    except ImportError as problem:
-        raise RuntimeError(f"{kernel.name}: compiling for a card needs numba-cuda: {api.INSTALL} ({problem})") from None
+    except Exception as problem:  # a version of numba-cuda that this one, or NumPy, does not fit
+        raise RuntimeError(f"{kernel.name}: compiling for a card needs numba-cuda: {api.INSTALL} ({type(problem).__name__}: {problem})") from problem
     start = time.perf_counter()
     code, said = toolchain.compile_cubin(every.execute(kernel.name, kernel.text)["kernel"], kernel.threads, capability)
     seconds = time.perf_counter() - start

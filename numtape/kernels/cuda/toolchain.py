@@ -15,16 +15,27 @@ import re
 import threading
 import warnings
 
-import numba.cuda.dispatcher as _dispatcher
+import numpy as np
 from cuda.bindings import nvjitlink
-from numba.cuda import cgutils, types
-from numba.cuda.compiler import compile_cuda, kernel_fixup
-from numba.cuda.core.errors import RequireLiteralValue
-from numba.cuda.cpython import numbers
-from numba.cuda.cudadrv import nvvm
-from numba.cuda.cudaimpl import registry
-from numba.cuda.datamodel.models import PrimitiveModel as PointerModel
-from numba.cuda.extending import intrinsic, register_model
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of NumPy's about what numba-cuda uses
+    shimmed = not hasattr(np, "row_stack")  # NumPy 2.5 has dropped it; numba-cuda 0.30 names it once, when it is imported
+    if shimmed:
+        np.row_stack = np.vstack  # type: ignore[attr-defined]
+    try:
+        import numba.cuda.dispatcher as _dispatcher
+        from numba.cuda import cgutils, types
+        from numba.cuda.compiler import compile_cuda, kernel_fixup
+        from numba.cuda.core.errors import RequireLiteralValue
+        from numba.cuda.cpython import numbers
+        from numba.cuda.cudadrv import nvvm
+        from numba.cuda.cudaimpl import registry
+        from numba.cuda.datamodel.models import PrimitiveModel as PointerModel
+        from numba.cuda.extending import intrinsic, register_model
+    finally:
+        if shimmed:
+            del np.row_stack
 
 __all__ = ["PARAMETER", "PointerModel", "RequireLiteralValue", "cgutils", "compile_cubin", "intrinsic", "lower_getitem", "lower_setitem", "register_model", "types", "versions"]
 
@@ -64,12 +75,22 @@ class _Target:
         self.compute_capability = capability
 
 
+@contextlib.contextmanager
+def _target(capability):
+    """Compile for this compute capability, whatever card there is."""
+    before = _dispatcher.get_current_device
+    _dispatcher.get_current_device = lambda: _Target(capability)
+    try:
+        yield
+    finally:
+        _dispatcher.get_current_device = before
+
+
 def compile_ptx(function, threads: int, capability: tuple[int, int]) -> str:
     """PTX of a kernel that is launched with at most `threads` threads in a block."""
     options = {"opt": 3, "fma": False}
-    with _lock, warnings.catch_warnings(), _wrapping():
+    with _lock, warnings.catch_warnings(), _wrapping(), _target(capability):
         warnings.simplefilter("ignore")
-        _dispatcher.get_current_device = lambda: _Target(capability)
         result = compile_cuda(function, types.void, (types.int64,), nvvm_options=options, cc=capability)
         library = result.library
         library._entry_name = result.fndesc.llvm_func_name
