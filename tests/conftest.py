@@ -16,6 +16,11 @@ def pytest_configure(config):
     """Before anything asks for CUDA: a card of plain Python, or the real one."""
     if "gpu" not in (config.getoption("-m") or ""):
         os.environ.setdefault("NUMTAPE_CUDA", "emulate")
+    elif not hasattr(config, "workerinput") and not nt.cuda.is_available():
+        try:
+            nt.cuda.init()
+        except RuntimeError as problem:
+            pytest.exit(f"the tests marked gpu need a card: {problem}", 4)
 
 
 def pytest_report_header(config):
