@@ -16,6 +16,7 @@ from numtape.ops import (
     optimize,
     padding,
     part,
+    pooling,
     random,
     reduce,
     scan,
