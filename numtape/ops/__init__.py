@@ -19,6 +19,7 @@ from numtape.ops import (
     pooling,
     random,
     reduce,
+    resampling,
     scan,
     select,
     trigonometric,

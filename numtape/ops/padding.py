@@ -90,6 +90,9 @@ def pad(input, pad, mode="constant", value=None):
         raise NotImplementedError(f"pad: mode {mode!r} pads the last 1, 2 or 3 dims of a tensor with one or two dims more, got {len(pad)} numbers for {list(x.shape)}")
     if mode != "circular" and x._spec.dtype is dtypes.bool:
         raise RuntimeError(f"pad: mode {mode!r} is not implemented for bool")
+    if mode == "circular" and any(a < 0 or b < 0 for a, b in pairs):  # PyTorch cuts before it wraps around
+        x = constant_pad_nd(x, [min(n, 0) for n in pad])
+        pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     for d in range(ndim - count, ndim):
         n, (a, b) = x._spec.shape[d], pairs[d]
         most = {"reflect": n - 1, "circular": n}.get(mode, max(a, b))
@@ -98,9 +101,6 @@ def pad(input, pad, mode="constant", value=None):
             raise RuntimeError(f"pad: Padding size should {less} the corresponding input dimension, but got: padding ({a}, {b}) at dimension {d} of input {list(x.shape)}")
         if n + a + b < 1 or n == 0:
             raise RuntimeError(f"pad: padding ({a}, {b}) leaves nothing of dimension {d} of input {list(x.shape)}")
-    if mode == "circular" and any(a < 0 or b < 0 for a, b in pairs):  # PyTorch cuts before it wraps around
-        x = constant_pad_nd(x, [min(n, 0) for n in pad])
-        pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     for d in range(ndim - 1, ndim - 1 - count, -1):
         x = _extended(x, d, *pairs[d], mode)
     return x.clone() if x is input else x
