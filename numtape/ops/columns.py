@@ -18,7 +18,7 @@ from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous
 from numtape.ops.linalg import _kept
-from numtape.ops.spatial import listed, positions, three
+from numtape.ops.spatial import positions, three
 from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, empty
 

@@ -14,7 +14,7 @@ from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
-from numtape.ops.copy import contiguous
+from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.creation import tensor
 from numtape.ops.define import composite
 from numtape.ops.index import _error_cell, gather, scatter_into_zeros
@@ -39,7 +39,7 @@ def _sliding(image, kernel, stride, padding, dilation, result, include_pad):
     for n, k, s, p, d, count in zip(image, kernel, stride, padding, dilation, result):
         starts = [i * s - p for i in range(count)]
         stops = [min(a + d * (k - 1) + 1, n) for a in starts]
-        inside = [a if a >= 0 else a + -(-(-a) // d) * d for a in starts]
+        inside = [a if a >= 0 else a % d for a in starts]
         divisors = [min(a + k, n + p) - a if include_pad else b - c for a, b, c in zip(starts, stops, inside)]
         words += inside + stops + divisors
     return tensor(words, dtype=dtypes.int64)
@@ -173,6 +173,18 @@ def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation
     return max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@composite
+def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    "The largest element of each window of (N, C, H, W), and its position in the plane."
+    return max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+@composite
+def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    "The largest element of each window of (N, C, D, H, W), and its position in the plane."
+    return max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
 def adaptive_sizes(name: str, x: Tensor, output_size, nd: int) -> tuple:
     """The result's sizes; None keeps the input's."""
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * nd
@@ -199,6 +211,18 @@ def adaptive_max_pool1d(input, output_size):
     return adaptive_max("adaptive_max_pool1d", 1, input, output_size)
 
 
+@composite
+def adaptive_max_pool2d(input, output_size):
+    "The largest element of each of `output_size` parts of (N, C, H, W), and its position in the plane."
+    return adaptive_max("adaptive_max_pool2d", 2, input, output_size)
+
+
+@composite
+def adaptive_max_pool3d(input, output_size):
+    "The largest element of each of `output_size` parts of (N, C, D, H, W), and its position in the plane."
+    return adaptive_max("adaptive_max_pool3d", 3, input, output_size)
+
+
 # ------------------------------------------------------------------------------------------------ average
 def avg_pool(name: str, nd: int, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor=None) -> Tensor:
     x, single = batched(name, input, nd)
@@ -218,6 +242,18 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     return avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
+@composite
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+    "The average of each window of (N, C, H, W)."
+    return avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@composite
+def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+    "The average of each window of (N, C, D, H, W)."
+    return avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
 def adaptive_avg(name: str, nd: int, input, output_size) -> Tensor:
     x, single = batched(name, input, nd)
     _refuse(name, x)
@@ -233,6 +269,47 @@ def adaptive_avg(name: str, nd: int, input, output_size) -> Tensor:
 def adaptive_avg_pool1d(input, output_size):
     "The average of each of `output_size` parts of (N, C, L)."
     return adaptive_avg("adaptive_avg_pool1d", 1, input, output_size)
+
+
+@composite
+def adaptive_avg_pool2d(input, output_size):
+    "The average of each of `output_size` parts of (N, C, H, W)."
+    return adaptive_avg("adaptive_avg_pool2d", 2, input, output_size)
+
+
+@composite
+def adaptive_avg_pool3d(input, output_size):
+    "The average of each of `output_size` parts of (N, C, D, H, W)."
+    return adaptive_avg("adaptive_avg_pool3d", 3, input, output_size)
+
+
+# ------------------------------------------------------------------------------------------------ p-norms
+def lp_pool(name: str, nd: int, input, norm_type, kernel_size, stride, ceil_mode) -> Tensor:
+    p = float(norm_type)
+    if p in (float("inf"), -float("inf")):
+        x = tensor_of(name, input).abs()
+        values = max_pool(name, nd, x if p > 0 else -x, kernel_size, stride, 0, 1, ceil_mode)[0]
+        return values if p > 0 else -values
+    sums = avg_pool(name, nd, tensor_of(name, input) ** p, kernel_size, stride, 0, ceil_mode, True)
+    return (sums.sign() * sums.abs().relu() * prod(listed(name, "kernel_size", kernel_size, nd))) ** (1.0 / p)
+
+
+@composite
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    "The p-norm of each window of (N, C, L)."
+    return lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+@composite
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    "The p-norm of each window of (N, C, H, W)."
+    return lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+@composite
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    "The p-norm of each window of (N, C, D, H, W)."
+    return lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 # ------------------------------------------------------------------------------------------------ unpooling
@@ -275,3 +352,21 @@ def max_unpool(name: str, nd: int, input, indices, kernel_size, stride, padding,
 
     recorded(out, name, (x,), pull, save=(index,))
     return unbatched(out.reshape(*s.shape[:2], *sizes), single)
+
+
+@composite
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    "Zeros with the elements of (N, C, L) where max pooling found them."
+    return max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
+
+
+@composite
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    "Zeros with the elements of (N, C, H, W) where max pooling found them."
+    return max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
+
+
+@composite
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    "Zeros with the elements of (N, C, D, H, W) where max pooling found them."
+    return max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

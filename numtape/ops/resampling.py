@@ -231,7 +231,8 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
         raise RuntimeError(f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes {list(x.shape)} and grid with sizes {list(grid.shape)}")
     if grid._spec.shape[0] != x._spec.shape[0] or grid._spec.shape[-1] != nd:
         raise RuntimeError(
-            f"grid_sampler(): expected grid and input to have same batch size and grid to have size {nd} in last dimension, but got input with sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
+            f"grid_sampler(): expected grid and input to have same batch size and grid to have size {nd} in last dimension, "
+            f"but got input with sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
         )
     if min(x._spec.shape[2:]) == 0:
         raise RuntimeError(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(x.shape)}")

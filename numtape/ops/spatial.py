@@ -43,3 +43,16 @@ def batched(name: str, x, count: int) -> tuple[Tensor, bool]:
 
 def unbatched(x: Tensor, single: bool) -> Tensor:
     return x.squeeze(0) if single else x
+
+
+# What belongs to `nn.functional` alone, and what is no method.
+PRIVATE = {
+    "avg_pool2d", "avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d", "max_unpool1d",
+    "max_unpool2d", "max_unpool3d", "max_pool2d_with_indices", "max_pool3d_with_indices", "lp_pool1d", "lp_pool2d", "lp_pool3d", "im2col",
+    "col2im", "interpolate", "pad",
+}  # fmt: skip
+FUNCTION_ONLY = {
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "max_pool1d", "max_pool2d", "max_pool3d",
+    "max_pool1d_with_indices", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d", "constant_pad_nd", "pixel_shuffle",
+    "pixel_unshuffle", "channel_shuffle", "affine_grid_generator", "grid_sampler",
+}  # fmt: skip
