@@ -7,7 +7,7 @@ from numtape.device import placed
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, spatial, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -304,6 +304,8 @@ _FUNCTION_ONLY = {
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
+_PRIVATE |= spatial.PRIVATE
+_FUNCTION_ONLY |= spatial.FUNCTION_ONLY
 
 
 def install() -> dict:
