@@ -18,6 +18,7 @@ from numtape.ops import (
     reduce,
     scan,
     select,
+    sort,
     trigonometric,
     view,
 )
