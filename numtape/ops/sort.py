@@ -22,7 +22,10 @@ def _launched(name: str, x: Tensor, d: int, size: int, count: int = 0, descendin
     s = x._spec
     sort = pattern(s.device, "sort")
     shape = (*s.shape[:d], size, *s.shape[d + 1 :])
-    values, indices = (empty(spec_of(kind, s.device, shape), name) for kind in (s.dtype, dtypes.int64))
+    strides = None  # contiguous, but a sorted tensor is laid out as the input
+    if name == "sort" and not s.contiguous:
+        strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
+    values, indices = (empty(spec_of(kind, s.device, shape, strides), name) for kind in (s.dtype, dtypes.int64))
     if not s.ndim:
         values.copy_(alias(x))
         return values, indices.zero_()
@@ -198,7 +201,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, out, skip_nan):
         shape = tuple(1 if i == d else n for i, n in enumerate(x.shape)) if ndim else ()
         x = x if ndim else x.reshape(1)
     n = x._spec.shape[d]
-    ordered = x.movedim(d, -1).sort(-1).values
+    ordered = x.movedim(d, -1).contiguous().sort(-1).values
     lead = tuple(ordered.shape[:-1])
     invalid = (ordered != ordered).detach()
     points = q.reshape(-1).expand(*lead, q.numel())
