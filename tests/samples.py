@@ -332,6 +332,7 @@ LOSSES = {"cross_entropy_rows": [("", _of("cross_entropy_rows"), (data(4, 5), in
 OTHERS: dict = {}
 for _path in sorted(pathlib.Path(__file__).parent.glob("samples_*.py")):
     OTHERS |= importlib.import_module(_path.stem).SAMPLES
+    RANDOM |= getattr(importlib.import_module(_path.stem), "RANDOM", {})  # of these only shapes and dtypes are compared
 BY_NAME = OTHERS | LOSSES | ELEMENTWISE | REDUCTIONS | VIEWS | PRODUCTS | CREATION | RANDOM
 
 

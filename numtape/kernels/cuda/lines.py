@@ -216,3 +216,8 @@ def table(name, text, length, steps, sizes, strides, extra):
     for d in range(len(sizes) - 1, -1, -1):
         words += [sizes[d], *(s[d] for s in strides)]
     return driver.Table(kernel, blocks(-(-units // x), x * y), (x, y), len(steps) + extra, words)
+
+
+def in_order(body):
+    """A body of `walks` for this device: one thread goes along the line."""
+    return "if here & (lane == 0):\n" + "\n".join(f"    {line}" for line in body.strip().splitlines())
