@@ -6,7 +6,7 @@ from numtape import dtypes
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, shaping, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -296,6 +296,9 @@ _FUNCTION_ONLY = {
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
+_METHOD_ONLY |= shaping.METHODS
+_FUNCTION_ONLY |= shaping.FUNCTION_ONLY
+_PRIVATE |= shaping.PRIVATE
 
 
 def install() -> dict:
