@@ -255,7 +255,7 @@ def combinations(input, r=2, with_replacement=False):
     return index_select(x, 0, chosen.reshape(-1)).reshape(-1, r)
 
 
-@composite
+@composite(creation=True)
 def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's lower triangle, row by row; `offset` moves the diagonal to the right."
     _sizes("tril_indices", row, col)
@@ -263,7 +263,7 @@ def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     return _pairs(rows * 0, (rows + (offset + 1)).clamp(0, col), dtype)
 
 
-@composite
+@composite(creation=True)
 def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's upper triangle, row by row; `offset` moves the diagonal to the right."
     _sizes("triu_indices", row, col)
