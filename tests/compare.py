@@ -4,7 +4,7 @@ import numpy as np
 
 TOLERANCE = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12)}
 # What PyTorch raises where a kernel is missing, numtape reports as an error of the call.
-SAME = {"NotImplementedError": RuntimeError}
+SAME = {"NotImplementedError": RuntimeError, "_LinAlgError": RuntimeError}
 
 
 def name_of(kind):

@@ -49,7 +49,7 @@ def test_values(torch, name):
 def test_layouts(torch, name):
     first = samples_of(name)[:2] if TABLE[name].family == "elementwise" else samples_of(name)
     for sample, layout in itertools.product(first, list(LAYOUTS)[1:]):
-        if not (layout == "expanded" and name in PICK_ONE):
+        if not (layout == "expanded" and (name in PICK_ONE or name.startswith("linalg_"))):  # equal rows: factors are not unique
             run(torch, sample, "float32", layout, TOLERANCE.get(name))
 
 

@@ -26,8 +26,10 @@ from numtape.ops import (
     scan,
     select,
     sort,
+    shaping,
     trigonometric,
     view,
 )
 
 PUBLIC = methods.install() | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
+PUBLIC |= shaping.FUNCTIONS

@@ -9,6 +9,7 @@ from numtape.graph import Symbol
 from numtape.op import TABLE, Op
 from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, spatial, view  # noqa: F401  (norm files its ops)
 from numtape.ops import arithmetic, compare, copy, counting, creation, index, linalg, norm, part, random, running, sampling, view  # noqa: F401  (norm files its ops)
+from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, shaping, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -308,6 +309,9 @@ _FUNCTION_ONLY = {
 _PRIVATE |= spatial.PRIVATE
 _FUNCTION_ONLY |= spatial.FUNCTION_ONLY
 _METHOD_ONLY, _FUNCTION_ONLY = _METHOD_ONLY | running.METHODS | sampling.METHODS, _FUNCTION_ONLY | running.FUNCTION_ONLY | sampling.FUNCTION_ONLY | counting.FUNCTION_ONLY
+_METHOD_ONLY |= shaping.METHODS
+_FUNCTION_ONLY |= shaping.FUNCTION_ONLY
+_PRIVATE |= shaping.PRIVATE
 
 
 def install() -> dict:

@@ -127,7 +127,9 @@ def view(input, *shape):
     from numtape.dtypes import dtype
 
     if len(shape) == 1 and isinstance(shape[0], dtype):
-        raise RuntimeError(f"view: reinterpreting the memory as {shape[0]} is not supported yet; use .to({shape[0]}) to convert the values")
+        from numtape.ops.reinterpret import reinterpreted
+
+        return reinterpreted(tensor_of("view", input), shape[0])
     x = tensor_of("view", input)
     target = layout.infer_shape("view", sizes_of("view", shape), x._spec.numel)
     strides = layout.view_strides(x._spec.shape, x._spec.strides, target)

@@ -1,0 +1,155 @@
+"""Diagonals and triangles of matrices."""
+
+from __future__ import annotations
+
+from numtape import dtypes, layout
+from numtape.dispatch.record import recorded
+from numtape.ops.arithmetic import zero
+from numtape.ops.arrange import fresh, given
+from numtape.ops.copy import clone, contiguous, tensor_of
+from numtape.ops.creation import arange, zeros
+from numtape.ops.define import composite, formula
+from numtape.ops.part import narrow, part, select
+from numtape.ops.reduce import sum
+from numtape.ops.select import where
+from numtape.ops.view import reshape, unsqueeze
+
+
+# ------------------------------------------------------------------------------------------------ diagonals
+@composite
+def diagonal(input, offset=0, dim1=0, dim2=1):
+    "A view of the diagonal of two dims, as the last dim; `offset` counts columns to the right of the main one."
+    x = tensor_of("diagonal", input)
+    s = x._spec
+    a, b = layout.dim_of("diagonal", dim1, s.ndim), layout.dim_of("diagonal", dim2, s.ndim)
+    if a == b:
+        raise RuntimeError(f"diagonal: diagonal dimensions cannot be identical {dim1}, {dim2}")
+    down, right = max(-offset, 0), max(offset, 0)
+    n = max(min(s.shape[a] - down, s.shape[b] - right), 0)
+    rest = [d for d in range(s.ndim) if d not in (a, b)]
+    shape, strides = [*(s.shape[d] for d in rest), n], [*(s.strides[d] for d in rest), s.strides[a] + s.strides[b]]
+    start = down * s.strides[a] + right * s.strides[b] if n else 0
+    return part(x, shape, strides, start, "diagonal", lambda z: diagonal(z, offset, a, b))
+
+
+@composite
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    "Zeros with the last dim of `input` on the diagonal of two new dims."
+    x = tensor_of("diag_embed", input)
+    s = x._spec
+    ndim = s.ndim + 1
+    a, b = layout.dim_of("diag_embed", dim1, ndim), layout.dim_of("diag_embed", dim2, ndim)
+    if a == b:
+        raise RuntimeError(f"diag_embed: diagonal dimensions cannot be identical {dim1}, {dim2}")
+    if not s.ndim:
+        raise IndexError("diag_embed: Dimension specified as -1 but tensor has no dimensions")
+    n = s.shape[-1] + abs(offset)
+    rest = iter(s.shape[:-1])
+    out = zeros(*(n if d in (a, b) else next(rest) for d in range(ndim)), dtype=s.dtype, device=s.device)
+    diagonal(out, offset, a, b).copy_(x.detach())
+    out._storage.version = 0
+    return recorded(out, "diag_embed", (x,), lambda node, g: (diagonal(g, offset, a, b),))
+
+
+@composite
+def diag(input, diagonal=0, *, out=None):
+    "A matrix with a vector on its diagonal, or a matrix's diagonal as a new vector."
+    x = tensor_of("diag", input)
+    if x.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {x.ndim}D")
+    return given("diag", diag_embed(x, diagonal) if x.ndim == 1 else fresh(_diagonal(x, diagonal)), out)
+
+
+_diagonal = diagonal
+
+
+@composite
+def diagflat(input, offset=0):
+    "A matrix with all elements of `input` on its diagonal."
+    return diag_embed(reshape(tensor_of("diagflat", input), -1), offset)
+
+
+@composite
+def trace(input):
+    "The sum of a matrix's diagonal."
+    x = tensor_of("trace", input)
+    if x.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
+    return sum(diagonal(x))
+
+
+# ------------------------------------------------------------------------------------------------ triangles
+@formula(inplace=False, vjp=(lambda g, rows, columns: _lower(g, rows, columns), None, None))
+def _lower(x, rows, columns):
+    "x where the row is not above the column, else zero."
+    return where(rows >= columns, x, zero(x))
+
+
+@formula(inplace=False, vjp=(lambda g, rows, columns: _upper(g, rows, columns), None, None))
+def _upper(x, rows, columns):
+    "x where the row is not below the column, else zero."
+    return where(rows <= columns, x, zero(x))
+
+
+def _triangle(name, op, input, offset, out=None):
+    x = tensor_of(name, input)
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
+    m, n = x.shape[-2:]
+    offset = min(max(offset.__index__(), -m), n)
+    rows = unsqueeze(arange(offset, m + offset, dtype=dtypes.int32, device=x.device), 1)
+    return given(name, contiguous(op(x, rows, arange(n, dtype=dtypes.int32, device=x.device))), out)
+
+
+@composite
+def tril(input, diagonal=0, *, out=None):
+    "The lower triangles of matrices, zeros above; `diagonal` says how far to the right of the main one they reach."
+    return _triangle("tril", _lower, input, diagonal, out)
+
+
+@composite
+def triu(input, diagonal=0, *, out=None):
+    "The upper triangles of matrices, zeros below; `diagonal` says how far to the right of the main one they begin."
+    return _triangle("triu", _upper, input, diagonal, out)
+
+
+# ------------------------------------------------------------------------------------------------ a part written anew
+def _scattered(name, x, source, view, numbers):
+    with_part = clone(tensor_of(name, x).detach())
+    window, kind = view(with_part), tensor_of(name, source)._spec.dtype
+    if window._spec.shape != source._spec.shape:
+        raise RuntimeError(f"{name}: expected src to have a size equal to the {numbers} of self: {tuple(window.shape)}, got {tuple(source.shape)}")
+    window.copy_(source.detach())
+
+    def pull(node, g):
+        rest = clone(g)
+        view(rest).fill_(0)
+        return rest, view(g).to(kind)
+
+    with_part._storage.version = 0
+    return recorded(with_part, name, (x, source), pull)
+
+
+@composite
+def select_scatter(input, src, dim, index):
+    "A copy in which one index of a dim holds `src`."
+    return _scattered("select_scatter", input, src, lambda z: select(z, dim, index), "slice")
+
+
+@composite
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+    "A copy in which a slice of a dim holds `src`."
+    d = layout.dim_of("slice_scatter", dim, input.ndim)
+    return _scattered("slice_scatter", input, src, lambda z: z[(slice(None),) * d + (slice(start, end, step),)], "slice")
+
+
+@composite
+def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
+    "A copy in which a diagonal holds `src`."
+    return _scattered("diagonal_scatter", input, src, lambda z: diagonal(z, offset, dim1, dim2), "diagonal")
+
+
+@composite
+def narrow_copy(input, dim, start, length):
+    "A copy of the elements start, ..., start + length - 1 of a dim."
+    return fresh(narrow(input, dim, start, length))
