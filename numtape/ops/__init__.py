@@ -2,7 +2,9 @@
 
 from numtape.ops import (
     activation,
+    activation_units,
     arithmetic,
+    batch_norm,
     compare,
     copy,
     creation,
