@@ -99,3 +99,20 @@ SAMPLES |= {
     "row_rms_norm": [("", lambda m, t, w: F(m).rms_norm(t, (3,), w), (data(4, 3), data(3)))],
     "row_rms_standard": [("", lambda m, t: F(m).rms_norm(t, (3,)), (data(4, 3),))],
 }
+
+# ------------------------------------------------------------------------------------------------ attention
+def attend(m, *tensors, **options):
+    return F(m).scaled_dot_product_attention(*tensors, **options)
+
+
+q, k, v = data(2, 3, 2), data(2, 4, 2), data(2, 4, 3)
+may_look = np.array([[True, False, True, True], [False, True, False, True], [True, True, True, False]])
+SAMPLES |= {
+    "scaled_dot_product_attention": [
+        ("plain", attend, (q, k, v)), ("numbers", attend, (q, k, v, data(3, 4))), ("bool", attend, (q, k, v, may_look)),
+        ("causal", lambda m, *t: attend(m, *t, is_causal=True, scale=0.3), (q, k, v)),
+        ("groups", lambda m, *t: attend(m, *t, enable_gqa=True), (data(1, 4, 3, 2), data(1, 2, 3, 2), data(1, 2, 3, 2, seed=1))),
+    ],
+    "row_scaled_softmax": [("", attend, (q, k, v))],
+    "row_biased_softmax": [("", attend, (q, k, v, data(3, 4)))],
+}

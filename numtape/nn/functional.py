@@ -9,8 +9,9 @@ import warnings
 from typing import Any
 
 import numtape as nt
-from numtape.nn import activation_functions, normalization_functions
+from numtape.nn import activation_functions, attention_functions, normalization_functions
 from numtape.nn.activation_functions import *  # noqa: F403
+from numtape.nn.attention_functions import *  # noqa: F403
 from numtape.nn.loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -44,6 +45,7 @@ __all__ = [
     "softplus",
     "tanh",
     *activation_functions.__all__,
+    *attention_functions.__all__,
     *normalization_functions.__all__,
 ]
 

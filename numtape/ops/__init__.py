@@ -4,6 +4,7 @@ from numtape.ops import (
     activation,
     activation_units,
     arithmetic,
+    attention,
     batch_norm,
     compare,
     copy,

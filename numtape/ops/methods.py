@@ -6,7 +6,7 @@ from numtape import dtypes
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import activation_units, arithmetic, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import activation_units, arithmetic, attention, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -296,7 +296,7 @@ _FUNCTION_ONLY = {
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
-_PRIVATE |= activation_units.PRIVATE
+_PRIVATE |= activation_units.PRIVATE | attention.PRIVATE
 _FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
 
 
