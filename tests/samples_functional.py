@@ -77,7 +77,8 @@ def batch_norm(m, t, *affine, training=True, **options):
 
 SAMPLES |= {
     "_affine": [("three", private("_affine", lambda m, a, b, c: a * b + c), (x, y, data(5)))],
-    "_affine_of_two": [("five", private("_affine_of_two", lambda m, a, b, c, d, e: a * c + b * d + e), (x, y, data(4, 1), data(5), data(5, seed=3)))],
+    "_affine_about": [("four", private("_affine_about", lambda m, a, b, c, d: (a - b) * c + d), (x, data(5), data(5, seed=3), data(4, 1)))],
+    "_affine_of_two": [("six", private("_affine_of_two", lambda m, a, b, k, c, d, e: a * c + (b - k) * d + e), (x, y, data(5, seed=4), data(4, 1), data(5), data(5, seed=3)))],
     "batch_norm": [
         ("affine", batch_norm, (images, w3, b3)), ("plain", lambda m, t: batch_norm(m, t, eps=0.1), (images,)), ("rows", batch_norm, (x, data(5), data(5, seed=1))),
         ("small", batch_norm, (data(3, 2, 2), data(2), data(2, seed=1))), ("small rows", lambda m, t: batch_norm(m, t), (data(4, 2),)),

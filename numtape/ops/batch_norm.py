@@ -28,9 +28,15 @@ def _affine(x, scale, shift):
 
 
 @formula(inplace=False, method=False)
-def _affine_of_two(x, y, scale, factor, shift):
-    "x * scale + y * factor + shift."
-    return x * scale + y * factor + shift
+def _affine_about(x, centre, scale, shift):
+    "(x - centre) * scale + shift."
+    return (x - centre) * scale + shift
+
+
+@formula(inplace=False, method=False)
+def _affine_of_two(x, y, centre, scale, factor, shift):
+    "x * scale + (y - centre) * factor + shift."
+    return x * scale + (y - centre) * factor + shift
 
 
 @row(reduces=True, per_row=("shift",), empty=0)
@@ -109,8 +115,7 @@ def batch_norm(input, weight=None, bias=None, running_mean=None, running_var=Non
             raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
         scale = (running_var + eps).rsqrt()
         scale = scale if weight is None else scale * weight
-        shift = -running_mean * scale
-        return _affine(x, _wide(scale, x), _wide(shift if bias is None else shift + bias, x)).to(x.dtype)
+        return _affine_about(x, _wide(running_mean, x), _wide(scale, x), 0.0 if bias is None else _wide(bias, x)).to(x.dtype)
     if not x._spec.numel:
         raise ValueError(f"batch_norm: Expected more than 1 value per channel when training, got input size {list(x.shape)}")
     n = x._spec.numel // x._spec.shape[1]
@@ -122,8 +127,7 @@ def batch_norm(input, weight=None, bias=None, running_mean=None, running_var=Non
             running_var.mul_(1 - momentum).add_(variance, alpha=momentum * (n / (n - 1) if n > 1 else float("inf")))
         inverse = (variance + eps).rsqrt()
         scale = inverse if weight is None else inverse * weight
-        shift = -mean * scale
-        out = _affine(x, _wide(scale, x), _wide(shift if bias is None else shift + bias, x))
+        out = _affine_about(x, _wide(mean, x), _wide(scale, x), 0.0 if bias is None else _wide(bias, x))
     if not wanted(x, weight, bias):
         return out
     given = [t for t in (weight, bias) if t is not None]
@@ -139,8 +143,8 @@ def batch_norm(input, weight=None, bias=None, running_mean=None, running_var=Non
         if node.inputs[0] is not None:
             scale = inverse if weight is None else inverse * weight
             factor = -scale * moment * inverse * inverse / n
-            shift = -scale * total / n - factor * mean
-            found.append(_affine_of_two(g, x, _wide(scale, x), _wide(factor, x), _wide(shift, x)))
+            centre, shift = _wide(mean, x), _wide(-scale * total / n, x)
+            found.append(_affine_of_two(g, x, centre, _wide(scale, x), _wide(factor, x), shift))
         else:
             found.append(None)
         if places["weight"]:
