@@ -81,9 +81,14 @@ def set_num_threads(count: int_) -> None:
 def __getattr__(name: str):
     """Submodules that are loaded when first asked for."""
     if name in ("nn", "optim", "utils", "bench", "cuda", "linalg"):
+    if name in ("nn", "optim", "utils", "bench", "cuda", "func"):
         from importlib import import_module
 
         return import_module(f"numtape.{name}")
+    if name == "vmap":
+        from numtape.func import vmap
+
+        return vmap
     if name == "from_dlpack":
         from numtape.interop import from_dlpack
 

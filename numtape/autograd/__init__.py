@@ -119,7 +119,15 @@ detect_anomaly = set_detect_anomaly
 
 
 def __getattr__(name: str):
-    """`Function`, `gradcheck` and `gradgradcheck`, loaded when first asked for."""
+    """`Function`, `gradcheck`, `gradgradcheck`, `functional` and others, loaded when first asked for."""
+    if name in ("functional", "recompute"):
+        from importlib import import_module
+
+        return import_module(f"numtape.autograd.{name}")
+    if name == "Variable":
+        from numtape.autograd.variable import Variable
+
+        return Variable
     if name == "Function":
         from numtape.autograd.function import Function
 

@@ -121,11 +121,11 @@ def edge_of(tensor):
 
 
 # ------------------------------------------------------------------------------------------------ the walk
-def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True):
+def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True, cut=False):
     """Walk from `roots` (tensors) with their gradients.
 
-    Without `inputs` (or with `accumulate`), leaves get `.grad`. With `inputs`, only what leads to them is walked; returns
-    their gradients, None where there is none.
+    Without `inputs` (or with `accumulate`), leaves get `.grad`. With `inputs`, only what leads to them is walked, and with `cut` nothing
+    beyond the first of them on a way; returns their gradients, None where there is none.
     """
     pending: dict = {}  # the gradient so far of each node and leaf that was reached
     ours: set = set()  # those whose gradient is a sum made here, which may be added into
@@ -156,7 +156,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 gradient = _observe(node, gradient, create_graph)
             if node in targets:
                 targets[node] = gradient
-                if not any(e in needed for e in node.inputs if e is not None):
+                if cut or not any(e in needed for e in node.inputs if e is not None):
                     continue
             try:
                 parts = node.pull(node, gradient)

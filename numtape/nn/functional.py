@@ -9,6 +9,9 @@ import warnings
 from typing import Any
 
 import numtape as nt
+from numtape.nn import activation_functions, attention_functions, normalization_functions
+from numtape.nn.activation_functions import *  # noqa: F403
+from numtape.nn.attention_functions import *  # noqa: F403
 from numtape.nn.loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -63,6 +66,7 @@ from numtape.nn.window_functions import (
     upsample_bilinear,
     upsample_nearest,
 )
+from numtape.nn.normalization_functions import *  # noqa: F403
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -128,6 +132,9 @@ __all__ = [
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",
+    *activation_functions.__all__,
+    *attention_functions.__all__,
+    *normalization_functions.__all__,
 ]
 
 
@@ -192,7 +199,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     >>> nt.nn.functional.leaky_relu(nt.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return _finish(input, nt.ops.activation.leaky_relu(input, negative_slope), inplace)
+    return leaky_relu_(input, negative_slope) if inplace else nt.ops.activation.leaky_relu(input, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -201,7 +208,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> nt.nn.functional.elu(nt.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return _finish(input, nt.ops.activation.elu(input, alpha), inplace)
+    return elu_(input, alpha) if inplace else nt.ops.activation.elu(input, alpha)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:

@@ -2,7 +2,10 @@
 
 from numtape.ops import (
     activation,
+    activation_units,
     arithmetic,
+    attention,
+    batch_norm,
     compare,
     convolution,
     copy,

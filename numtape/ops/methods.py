@@ -10,6 +10,7 @@ from numtape.op import TABLE, Op
 from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, spatial, view  # noqa: F401  (norm files its ops)
 from numtape.ops import arithmetic, compare, copy, counting, creation, index, linalg, norm, part, random, running, sampling, view  # noqa: F401  (norm files its ops)
 from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, shaping, view  # noqa: F401  (norm files its ops)
+from numtape.ops import activation_units, arithmetic, attention, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -312,6 +313,8 @@ _METHOD_ONLY, _FUNCTION_ONLY = _METHOD_ONLY | running.METHODS | sampling.METHODS
 _METHOD_ONLY |= shaping.METHODS
 _FUNCTION_ONLY |= shaping.FUNCTION_ONLY
 _PRIVATE |= shaping.PRIVATE
+_PRIVATE |= activation_units.PRIVATE | attention.PRIVATE
+_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
 
 
 def install() -> dict:

@@ -1,0 +1,150 @@
+"""What `func` and `autograd.functional` share: a function's outputs on inputs that are followed, and products with its Jacobian.
+
+`Followed` runs a function on twins of its inputs. Where all that its outputs hang on are these twins, nothing outlives the call and
+derivatives are plain; where they hang on more (an outer derivative, parameters that require grad), derivatives are recorded.
+
+Forward mode is reverse mode twice: v -> J' v is linear, and the derivative of that map is J. So it costs about three times as much as the
+function and, unlike a true forward mode, the memory of a backward pass.
+"""
+
+from __future__ import annotations
+
+from numtape import autograd
+from numtape.autograd import mode, tape
+
+
+def is_tensor(value) -> bool:
+    """Whether a value is a tensor, told by its fields: this package imports no tensors."""
+    return hasattr(value, "_requires_grad")
+
+
+class Followed:
+    """The outputs of `function(*inputs)`, lists of tensors both, ready to be differentiated."""
+
+    def __init__(self, function, inputs, name: str, record: bool | None = None):
+        outside = mode.state.enabled
+        with mode.enable_grad():
+            self.inputs = [twin(t, outside) for t in inputs]
+            outputs = function(self.inputs)
+        for t in outputs:
+            if not is_tensor(t):
+                raise TypeError(f"{name}: expected the function to return tensors, got {type(t).__name__}")
+        self.outputs = outputs
+        own = {t for t in self.inputs if t._node is None}
+        self.record = outside and reaches_beyond(outputs, own) if record is None else record
+
+    def values(self):
+        """The outputs for the caller: connected to what is outside, or to nothing."""
+        return [t if self.record else t.detach() for t in self.outputs]
+
+    def pull(self, cotangents, keep=True, record=None):
+        """The gradients of the inputs for gradients of the outputs: J' v. Zeros where nothing depends on an input."""
+        record = self.record or any(c._requires_grad for c in cotangents if c is not None) and mode.state.enabled if record is None else record
+        pairs = [(o, c) for o, c in zip(self.outputs, cotangents) if tape.needs_grad(o) and c is not None]
+        if not pairs:
+            return [t.new_zeros(t.shape) for t in self.inputs]
+        with mode.enable_grad():
+            found = autograd.grad(
+                [o for o, _ in pairs], self.inputs, [c for _, c in pairs], retain_graph=keep or record, create_graph=record, allow_unused=True
+            )
+        return [t.new_zeros(t.shape) if g is None else g for t, g in zip(self.inputs, found)]
+
+    def pusher(self):
+        """v -> J v as a function of lists: the derivative of the pull."""
+        seeds = [o.detach().new_zeros(o.shape).requires_grad_() if tape.needs_grad(o) else None for o in self.outputs]
+        connected = [s for s in seeds if s is not None]
+        pulled = self.pull(seeds, record=True) if connected else []
+
+        def push(tangents):
+            record = self.record or any(t._requires_grad for t in tangents) and mode.state.enabled
+            pairs = [(p, t) for p, t in zip(pulled, tangents) if tape.needs_grad(p)]
+            found = iter(())
+            if pairs:
+                with mode.enable_grad():
+                    first, second = [p for p, _ in pairs], [t for _, t in pairs]
+                    found = iter(autograd.grad(first, connected, second, retain_graph=True, create_graph=record, allow_unused=True))
+            result = []
+            for output, seed in zip(self.outputs, seeds):
+                g = next(found, None) if seed is not None else None
+                result.append(output.new_zeros(output.shape) if g is None else g)
+            return result
+
+        return push
+
+
+def twin(t, connected: bool):
+    """A tensor to differentiate by: the same values; a leaf of its own unless t has a history that is to be kept."""
+    if connected and tape.needs_grad(t):
+        return t.view_as(t)
+    return t.detach().requires_grad_()
+
+
+def reaches_beyond(outputs, own) -> bool:
+    """Whether the outputs hang on a leaf that is none of `own`."""
+    seen: set = set()
+    stack = [tape.edge_of(t) for t in outputs]
+    while stack:
+        edge = stack.pop()
+        if edge is None or edge in seen or edge in own:
+            continue
+        if type(edge) is not tape.Node:
+            return True
+        seen.add(edge)
+        stack.extend(edge.inputs)
+    return False
+
+
+def unit_like(t, k: int):
+    """Zeros like t with a 1 at its k-th element."""
+    with mode.no_grad():
+        found = t.detach().new_zeros((t._spec.numel,))
+        found[k] = 1
+        return found.reshape(t.shape)
+
+
+def stacked(parts, shape):
+    """Tensors of one shape, one for each element of `shape`, as one tensor (*shape, *theirs)."""
+    import numtape
+
+    if not parts:
+        return None
+    return numtape.stack(parts).reshape((*shape, *parts[0].shape))
+
+
+def jacobian_by_rows(followed: Followed) -> list:
+    """For each output the list of its Jacobians by the inputs, (*output, *input) each: one pull per element of the outputs."""
+    result = []
+    for i, output in enumerate(followed.outputs):
+        rows = []
+        for k in range(output._spec.numel):
+            cotangents = [None] * len(followed.outputs)
+            cotangents[i] = unit_like(output, k)
+            rows.append(followed.pull(cotangents))
+        shape = tuple(output.shape)
+        by_input = [
+            stacked([row[j] for row in rows], shape) if rows else t.new_zeros((*shape, *t.shape)) for j, t in enumerate(followed.inputs)
+        ]
+        result.append(by_input)
+    return result
+
+
+def jacobian_by_columns(followed: Followed) -> list:
+    """The same by one push per element of the inputs."""
+    push = followed.pusher()
+    columns: list = [[] for _ in followed.inputs]
+    zeros = [t.detach().new_zeros(t.shape) for t in followed.inputs]
+    for j, t in enumerate(followed.inputs):
+        for k in range(t._spec.numel):
+            columns[j].append(push([unit_like(t, k) if i == j else z for i, z in enumerate(zeros)]))
+    result = []
+    for i, output in enumerate(followed.outputs):
+        by_input = []
+        for j, t in enumerate(followed.inputs):
+            shape, rank = tuple(t.shape), t._spec.ndim
+            if not columns[j]:
+                by_input.append(output.new_zeros((*output.shape, *shape)))
+                continue
+            whole = stacked([c[i] for c in columns[j]], shape)
+            by_input.append(whole.permute((*range(rank, whole._spec.ndim), *range(rank))))
+        result.append(by_input)
+    return result
