@@ -2,6 +2,7 @@
 
 from numtape.ops import (
     activation,
+    along,
     arithmetic,
     compare,
     copy,
@@ -10,6 +11,7 @@ from numtape.ops import (
     index,
     linalg,
     loss,
+    masks,
     methods,
     norm,
     optimize,
@@ -17,7 +19,9 @@ from numtape.ops import (
     random,
     reduce,
     scan,
+    scatter,
     select,
+    subscript,
     trigonometric,
     view,
 )
