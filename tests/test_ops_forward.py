@@ -16,7 +16,7 @@ PUBLIC = [n for n in ELEMENTWISE if hasattr(nt, n)]
 # Private ops, which only meet floating-point operands.
 FLOAT_ONLY = {"zero", "extremum_share", "_pow_slope", "_pow_log", "softplus_unit", "add_scaled", "clamp_both", "rint", "truncate_divide", "bitwise_invert"}
 # Results whose layout PyTorch leaves open; and those which pick one of equal elements, as it likes.
-LAYOUT_UNSPECIFIED = {"masked_fill", "getitem"}
+LAYOUT_UNSPECIFIED = {"masked_fill", "getitem", "select_scatter", "slice_scatter", "diagonal_scatter"}
 PICK_ONE = {"argmax", "argmin", "max", "min"}
 # float32 values of steep functions differ by more than a few units in the last place.
 TOLERANCE = {"tan": (2e-5, 2e-5), "prod": (2e-5, 1e-6), "pow": (2e-5, 1e-6), "_pow_log": (2e-5, 1e-5)}

@@ -3,6 +3,7 @@
 from numtape.ops import (
     activation,
     activation_units,
+    along,
     arithmetic,
     attention,
     batch_norm,
@@ -15,6 +16,7 @@ from numtape.ops import (
     index,
     linalg,
     loss,
+    masks,
     methods,
     norm,
     optimize,
@@ -27,9 +29,11 @@ from numtape.ops import (
     running,
     sampling,
     scan,
+    scatter,
     select,
     sort,
     shaping,
+    subscript,
     trigonometric,
     view,
 )

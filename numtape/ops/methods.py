@@ -11,6 +11,7 @@ from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm
 from numtape.ops import arithmetic, compare, copy, counting, creation, index, linalg, norm, part, random, running, sampling, view  # noqa: F401  (norm files its ops)
 from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, shaping, view  # noqa: F401  (norm files its ops)
 from numtape.ops import activation_units, arithmetic, attention, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import along, arithmetic, compare, copy, creation, linalg, masks, norm, part, random, scatter, subscript, view  # noqa: F401  (norm files its ops)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -174,7 +175,7 @@ def invert(input, *, out=None):
 def where(condition, input=None, other=None, *, out=None):
     """input where the condition holds, else other."""
     if input is None and other is None:
-        raise NotImplementedError("where: the form with one argument (nonzero) is not supported yet")
+        return masks.nonzero(condition, as_tuple=True)
     if isinstance(condition, Tensor) and condition.dtype is not dtypes.bool and condition.dtype is not dtypes.uint8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
     op = TABLE["where"]
@@ -302,6 +303,7 @@ _METHOD_ONLY = {
     "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
     "as_strided_pull": part.as_strided_pull, "as_strided_scatter_pull": part.as_strided_scatter_pull,
 }  # fmt: skip
+_METHOD_ONLY |= subscript.METHODS | masks.METHODS | scatter.METHODS | along.METHODS
 _FUNCTION_ONLY = {
     "tensor", "as_tensor", "from_numpy", "scalar_tensor", "arange", "linspace", "eye", "empty", "zeros", "ones", "full", "rand", "randn",
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
@@ -366,8 +368,8 @@ def install() -> dict:
             setattr(Tensor, name, getattr(Tensor, {"bitwise_and": "bitwise_and_", "bitwise_or": "bitwise_or_", "bitwise_xor": "bitwise_xor_"}.get(op_name, f"{op_name}_")))
     Tensor.__matmul__ = linalg.matmul
     Tensor.__rmatmul__ = lambda self, other: linalg.matmul(other, self)
-    Tensor.__getitem__ = index.getitem
-    Tensor.__setitem__ = index.setitem
+    Tensor.__getitem__ = subscript.getitem
+    Tensor.__setitem__ = subscript.setitem
     Tensor.__hash__ = Symbol.__hash__ = object.__hash__
     Tensor.T = property(lambda self: view.permute(self, tuple(range(self.ndim - 1, -1, -1))), doc="The tensor with its dims in reverse order.")
     Tensor.mT = property(lambda self: view.transpose(self, -2, -1), doc="The tensor with its last two dims exchanged.")

@@ -42,14 +42,34 @@ for i in range(length):
         out0[i * step0] = in0[k * step1]
 """
 
-SCATTER_ADD = """
+SCATTER = """
 for i in range(length):
     k = in1[i * step2]
     if k < 0 or k >= size:
         bad[0] = 1
         bad[1] = in1[i * step2]
     else:
-        out0[k * step0] = {code}(out0[k * step0] + in0[i * step1])
+        old, new = out0[k * step0], in0[i * step1]
+        out0[k * step0] = {stored}
+"""
+
+# What SCATTER stores where `old` stands, of dtype {code}, and `new` comes. A NaN is the largest and the smallest.
+COMBINED = {
+    "store": "new",
+    "add": "{code}(old + new)",
+    "multiply": "{code}(old * new)",
+    "amax": "new if (new > old) | (new != new) else old",
+    "amin": "new if (new < old) | (new != new) else old",
+}
+COMBINED_BOOLS = {"store": "new", "add": "old | new", "multiply": "old & new", "amax": "old | new", "amin": "old & new"}
+SCATTER_ADD = SCATTER.format(stored=COMBINED["add"])
+
+CHECK = """
+for i in range(length):
+    k = in0[i * step0]
+    if k < 0 or k >= size:
+        bad[0] = 1
+        bad[1] = in0[i * step0]
 """
 
 EXTREMUM = """
