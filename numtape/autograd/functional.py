@@ -73,7 +73,10 @@ def _strict(name: str, call: _Call, strict: bool) -> None:
         return
     for i, output in enumerate(call.followed.outputs):
         if not tape.needs_grad(output):
-            raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner from the input when running in strict mode.")
+            raise RuntimeError(
+                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner "
+                "from the input when running in strict mode."
+            )
         with mode.enable_grad():
             found = autograd.grad(output, call.followed.inputs, output.detach().new_ones(output.shape), retain_graph=True, allow_unused=True)
         for j, g in enumerate(found):

@@ -11,6 +11,7 @@ from typing import Any
 import numtape as nt
 from numtape.nn import activation_functions, attention_functions, normalization_functions
 from numtape.nn.activation_functions import *  # noqa: F403
+from numtape.nn.activation_functions import elu_, leaky_relu_
 from numtape.nn.attention_functions import *  # noqa: F403
 from numtape.nn.loss_functions import (
     binary_cross_entropy,
@@ -20,6 +21,7 @@ from numtape.nn.loss_functions import (
     mse_loss,
     nll_loss,
 )
+from numtape.nn.normalization_functions import *  # noqa: F403
 from numtape.nn.pooling_functions import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -66,7 +68,6 @@ from numtape.nn.window_functions import (
     upsample_bilinear,
     upsample_nearest,
 )
-from numtape.nn.normalization_functions import *  # noqa: F403
 
 __all__ = [
     "adaptive_avg_pool1d",

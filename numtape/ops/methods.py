@@ -7,11 +7,30 @@ from numtape.device import placed
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, spatial, view  # noqa: F401  (norm files its ops)
-from numtape.ops import arithmetic, compare, copy, counting, creation, index, linalg, norm, part, random, running, sampling, view  # noqa: F401  (norm files its ops)
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, shaping, view  # noqa: F401  (norm files its ops)
-from numtape.ops import activation_units, arithmetic, attention, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
-from numtape.ops import along, arithmetic, compare, copy, creation, linalg, masks, norm, part, random, scatter, subscript, view  # noqa: F401  (norm files its ops)
+from numtape.ops import (  # noqa: F401  (norm files its ops)
+    activation_units,
+    along,
+    arithmetic,
+    attention,
+    batch_norm,
+    compare,
+    copy,
+    counting,
+    creation,
+    index,
+    linalg,
+    masks,
+    norm,
+    part,
+    random,
+    running,
+    sampling,
+    scatter,
+    shaping,
+    spatial,
+    subscript,
+    view,
+)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
