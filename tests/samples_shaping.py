@@ -63,9 +63,6 @@ SAMPLES = {
     "triu": [("", lambda m, t: m.triu(t), (x,)), ("right", lambda m, t: t.triu(1), (cube,)), ("down", lambda m, t: m.triu(t, diagonal=-2), (x,)), ("far", lambda m, t: t.triu(-99), (x,))],
     "_lower": [("", lambda m, t: m.tril(t), (x,))],
     "_upper": [("", lambda m, t: m.triu(t), (x,))],
-    "select_scatter": [("", lambda m, t, u: m.select_scatter(t, u, 1, 2).contiguous(), (x, data(4)))],
-    "slice_scatter": [("", lambda m, t, u: t.slice_scatter(u, 1, 0, 4, 2).contiguous(), (x, data(4, 2)))],
-    "diagonal_scatter": [("", lambda m, t, u: m.diagonal_scatter(t, u, 1).contiguous(), (x, data(4)))],
     "narrow_copy": [("", lambda m, t: t.narrow_copy(1, 1, 2), (cube,))],
     "as_strided": [
         ("", lambda m, t: m.as_strided(t.contiguous(), (2, 3), (5, 1)), (x,)), ("offset", lambda m, t: t.contiguous().as_strided([3], [2], 4), (x,)),

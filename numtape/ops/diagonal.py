@@ -6,10 +6,10 @@ from numtape import dtypes, layout
 from numtape.dispatch.record import recorded
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import fresh, given
-from numtape.ops.copy import clone, contiguous, tensor_of
+from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.creation import arange, zeros
 from numtape.ops.define import composite, formula
-from numtape.ops.part import narrow, part, select
+from numtape.ops.part import narrow, part
 from numtape.ops.reduce import sum
 from numtape.ops.select import where
 from numtape.ops.view import reshape, unsqueeze
@@ -114,39 +114,6 @@ def triu(input, diagonal=0, *, out=None):
 
 
 # ------------------------------------------------------------------------------------------------ a part written anew
-def _scattered(name, x, source, view, numbers):
-    with_part = clone(tensor_of(name, x).detach())
-    window, kind = view(with_part), tensor_of(name, source)._spec.dtype
-    if window._spec.shape != source._spec.shape:
-        raise RuntimeError(f"{name}: expected src to have a size equal to the {numbers} of self: {tuple(window.shape)}, got {tuple(source.shape)}")
-    window.copy_(source.detach())
-
-    def pull(node, g):
-        rest = clone(g)
-        view(rest).fill_(0)
-        return rest, view(g).to(kind)
-
-    with_part._storage.version = 0
-    return recorded(with_part, name, (x, source), pull)
-
-
-@composite
-def select_scatter(input, src, dim, index):
-    "A copy in which one index of a dim holds `src`."
-    return _scattered("select_scatter", input, src, lambda z: select(z, dim, index), "slice")
-
-
-@composite
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
-    "A copy in which a slice of a dim holds `src`."
-    d = layout.dim_of("slice_scatter", dim, input.ndim)
-    return _scattered("slice_scatter", input, src, lambda z: z[(slice(None),) * d + (slice(start, end, step),)], "slice")
-
-
-@composite
-def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
-    "A copy in which a diagonal holds `src`."
-    return _scattered("diagonal_scatter", input, src, lambda z: diagonal(z, offset, dim1, dim2), "diagonal")
 
 
 @composite
