@@ -3,6 +3,8 @@
 from numtape.ops import (
     activation,
     arithmetic,
+    ask,
+    bits,
     compare,
     copy,
     creation,
@@ -14,12 +16,15 @@ from numtape.ops import (
     norm,
     optimize,
     part,
+    pointwise,
     random,
     reduce,
+    reduce_more,
     scan,
     select,
+    special,
     trigonometric,
     view,
 )
 
-PUBLIC = methods.install() | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
+PUBLIC = methods.install() | ask.PUBLIC | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}

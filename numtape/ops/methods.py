@@ -6,7 +6,23 @@ from numtape import dtypes
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import arithmetic, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import (  # noqa: F401  (norm files its ops)
+    arithmetic,
+    ask,
+    bits,
+    compare,
+    copy,
+    creation,
+    index,
+    linalg,
+    norm,
+    part,
+    pointwise,
+    random,
+    reduce_more,
+    special,
+    view,
+)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -296,6 +312,9 @@ _FUNCTION_ONLY = {
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
+_METHOD_ONLY |= ask.METHODS | bits.METHODS | pointwise.METHODS | special.METHODS
+_FUNCTION_ONLY |= ask.FUNCTION_ONLY | reduce_more.FUNCTION_ONLY | special.FUNCTION_ONLY
+_PRIVATE |= special.HIDDEN
 
 
 def install() -> dict:
