@@ -210,5 +210,5 @@ def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=
         result = nt.randint(math.floor(low), math.ceil(high), wide, dtype=dtype, device=device)
     result = result[..., ::2] if noncontiguous and shape else result
     if exclude_zero:
-        result[result == 0] = nt.finfo(dtype).tiny if dtype.is_floating_point else 1
+        result.masked_fill_(result == 0, nt.finfo(dtype).tiny if dtype.is_floating_point else 1)
     return result.requires_grad_() if requires_grad else result

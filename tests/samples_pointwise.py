@@ -27,7 +27,7 @@ def special(name, *extra):
 x, y, positive, cube = data(4, 5), data(4, 5, seed=1), data(4, 5, low=0.3), data(3, 4, 5)
 inside, above, holes = data(4, 5, low=0.15, high=0.85), data(4, 5, low=1.2), cube.copy()
 inside = np.clip(inside, 0.1, 0.9)
-holes[0, 1, 2] = holes[2, :, 3] = np.nan
+holes[0, 1, 2] = holes[2, :2, 3] = np.nan
 a, b = whole(4, 5), whole(4, 5, seed=1)
 few = whole(4, 5, seed=2, low=0, high=5)
 
@@ -43,7 +43,7 @@ SAMPLES = {
     "fmin": [("two", of("fmin"), (x, y)), ("row", of("fmin"), (x, y[0].copy()))],
     "_finite": [("defaults", of("nan_to_num"), (x,)), ("numbers", of("nan_to_num", 1.5, 2.0, -3.0), (x,))],
     "nan_to_num": [
-        ("defaults", of("nan_to_num"), (x,)), ("numbers", of("nan_to_num", nan=1.5, posinf=2.0), (holes,)), ("infinities", lambda m, t: m.nan_to_num(t / 0.0, neginf=-3.0), (x,)),
+        ("defaults", of("nan_to_num"), (x,)), ("numbers", of("nan_to_num", nan=1.5, posinf=2.0), (holes,)), ("infinities", lambda m, t: m.nan_to_num(t / 0.0, neginf=-3.0), (cube,)),
     ],
     "_logit": [("one", of("logit"), (inside,))],
     "logit": [("plain", of("logit"), (inside,)), ("eps", of("logit", eps=0.3), (inside,)), ("method", lambda m, t: t.logit(0.2), (inside,))],
@@ -72,11 +72,12 @@ SAMPLES = {
     "_trigamma": [("one", lambda m, t: m.polygamma(1, t), (positive,)), ("negative", lambda m, t: m.polygamma(1, t), (x,))],
     "_polygamma": [("two", lambda m, t: m.polygamma(2, t), (positive,)), ("three", lambda m, t: m.polygamma(3, t), (positive,))],
     "polygamma": [("none", lambda m, t: m.polygamma(0, t), (positive,)), ("one", lambda m, t: t.polygamma(1), (x,)), ("four", lambda m, t: m.polygamma(4, t), (positive,))],
-    "_zeta": [("two", lambda m, s, t: m.special.zeta(s, t), (above, positive)), ("number", lambda m, t: m.special.zeta(2.0, t), (positive,))],
+    "_zeta": [("two", lambda m, s, t: m.special.zeta(s.detach(), t), (above, positive)), ("number", lambda m, t: m.special.zeta(2.0, t), (positive,))],
     "mvlgamma": [("one", lambda m, t: m.mvlgamma(t, 1).contiguous(), (positive,)), ("three", lambda m, t: t.mvlgamma(3).contiguous(), (above + 1.0,))],
     "special_erfcx": [("one", special("erfcx"), (x,))],
     "special_ndtr": [("one", special("ndtr"), (x,))],
     "special_log_ndtr": [("one", special("log_ndtr"), (x,)), ("far", lambda m, t: m.special.log_ndtr(t * 5.0), (x,))],
+    "xlogy": [("two", of("xlogy"), (x, positive)), ("number", of("xlogy", 2), (x,)), ("left", lambda m, t: m.xlogy(2, t), (positive,)), ("row", of("xlogy"), (x, positive[0].copy()))],
     "special_xlog1py": [("two", special("xlog1py"), (x, positive)), ("number", lambda m, t: m.special.xlog1py(2, t), (positive,))],
     "special_entr": [("one", special("entr"), (positive,))],
     "special_i0e": [("one", special("i0e"), (x,)), ("far", lambda m, t: m.special.i0e(t * 9.0), (x,))],

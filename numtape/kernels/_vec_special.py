@@ -167,13 +167,13 @@ def _erfcx(T):
 
 def _bessels(T):
     f64 = np.float64
-    one, quarter, eight, sixteen, inf = f64(1), f64(0.25), f64(8), f64(16), f64(np.inf)
+    zero, one, quarter, eight, sixteen, inf = f64(0), f64(1), f64(0.25), f64(8), f64(16), f64(np.inf)
     i0e_near, i0e_far = polynomial(f64, *I0E_NEAR[T]), polynomial(f64, *I0E_FAR[T])
     i1e_near, i1e_far = polynomial(f64, *I1E_NEAR[T]), polynomial(f64, *I1E_FAR[T])
 
     @scalar(f64, helper=True)
     def scaled_0(a):
-        near = i0e_near(a * quarter - one)
+        near = where(a == zero, one, i0e_near(a * quarter - one))
         return where(a <= eight, near, i0e_far(sixteen / a - one) / sqrt(a))
 
     @scalar(f64, helper=True)

@@ -43,10 +43,14 @@ def _polygamma(x, n):
     return m.polygamma(x, n)
 
 
-@elementwise(floating, vjp=(None, lambda g, x, y: g * -x * _zeta(x + 1, y)), method=False, inplace=False)
+@elementwise(floating, vjp=(lambda g: _no_slope(g), lambda g, x, y: g * -x * _zeta(x + 1, y)), method=False, inplace=False)
 def _zeta(x, y):
     "The sum of (k + y)**-x over all k >= 0: Hurwitz's zeta function."
     return m.zeta(x, y)
+
+
+def _no_slope(g):
+    raise NotImplementedError("zeta: the derivative with respect to input is not implemented, only that with respect to other")
 
 
 def _order(n, input):
