@@ -17,7 +17,7 @@ from math import e, inf, nan, pi
 
 from numtape import autograd, dtypes, kernels
 from numtape.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from numtape.device import device
+from numtape.device import device, get_default_device, set_default_device
 from numtape.dtypes import (
     bfloat16,
     bool,
@@ -57,8 +57,9 @@ from numtape.tensor import Tensor
 
 from numtape.kernels.cpu import driver
 from numtape import ops  # isort: skip  (needs the names above)
+from numtape import legacy  # isort: skip
 
-globals().update(ops.PUBLIC)
+globals().update(ops.PUBLIC | legacy.PUBLIC)
 
 
 def is_tensor(obj) -> bool_:
@@ -81,6 +82,7 @@ def set_num_threads(count: int_) -> None:
 def __getattr__(name: str):
     """Submodules that are loaded when first asked for."""
     if name in ("nn", "optim", "utils", "bench", "cuda", "linalg", "func"):
+    if name in ("nn", "optim", "utils", "bench", "cuda", "special", "testing", "backends"):
         from importlib import import_module
 
         return import_module(f"numtape.{name}")

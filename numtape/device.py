@@ -54,6 +54,15 @@ class device:
             self = cls._known.setdefault((name, index), self)
         return self
 
+    def __enter__(self) -> device:
+        """Make new tensors on this device, where none is given, until the end of the with block."""
+        _before.append(_default)
+        set_default_device(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        set_default_device(_before.pop())
+
     def __repr__(self) -> str:
         return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
 
@@ -91,3 +100,35 @@ def placed(where: str | int | device) -> device:
     if found.type == "cpu":
         return cpu
     return found if found.index is not None else device("cuda", _current_card())
+
+
+# ------------------------------------------------------------------------------------------------ the default
+_default: device | None = None
+_before: list[device | None] = []  # the defaults outside the with blocks that are open
+
+
+def set_default_device(device: str | int | device | None) -> None:
+    """Set the device of new tensors for which none is given; None: the CPU. Functions that are given a tensor stay on its device.
+
+    >>> import numtape as nt
+    >>> nt.set_default_device("cpu")
+    >>> nt.get_default_device()
+    device(type='cpu')
+    """
+    global _default
+    _default = None if device is None else _Device(device)
+
+
+def get_default_device() -> device:
+    """The device of new tensors for which none is given: the CPU unless set otherwise."""
+    return cpu if _default is None else placed(_default)
+
+
+def wanted(where: str | int | device | None) -> device:
+    """The device that a new tensor is made on."""
+    if where is not None:
+        return placed(where)
+    return cpu if _default is None else placed(_default)
+
+
+_Device = device

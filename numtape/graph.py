@@ -15,7 +15,7 @@ from numtape import dtypes
 from numtape.dtypes import dtype
 from numtape.op import Op
 
-PLAIN = {"abs", "sign", "floor_divide", "truncate_divide", "isnan", "isinf", "isfinite"}  # in kernels/floatmath.py
+PLAIN = {"abs", "sign", "floor_divide", "truncate_divide", "isnan", "isinf", "isfinite", "signbit"}  # in kernels/floatmath.py
 FULL, ROW = 0, 1  # one value per element, or one per row
 
 

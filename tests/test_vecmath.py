@@ -88,6 +88,9 @@ UNARY = {
     "erfc": (by_math(math.erfc), (-5, 11), (-7, 28), 1, 4),
     "sigmoid": (sigmoid, (-105, 30), (-746, 50), 1, 1),
     "softplus": (softplus, (-104, 20), (-746, 50), 2, 2),
+    "asinh": (np.arcsinh, (-50, 50), (-50, 50), 2, 2),
+    "acosh": (np.arccosh, (1, 50), (1, 50), 2, 2),
+    "atanh": (np.arctanh, (-1, 1), (-1, 1), 2, 2),
     "sqrt": (np.sqrt, (0, 1e3), (0, 1e3), 0.501, 0.501),
     "rsqrt": (lambda x: 1 / np.sqrt(x), (0, 1e3), (0, 1e3), 2, 2),
     "floor": (np.floor, (-10, 10), (-10, 10), 0, 0),
@@ -122,7 +125,9 @@ BINARY = {  # name: (reference, bound in ulp)
     "minimum": (nan_propagating(np.minimum), 0),
     "fmod": (np.fmod, 0),
     "remainder": (torch_remainder, 0.501),
+    "nextafter": (None, 0),
 }
+SPECIAL_FUNCTIONS = {"lgamma", "digamma", "trigamma", "erfinv", "erfcx", "i0", "i0e", "i1", "i1e", "zeta", "polygamma"}  # tests/test_special.py
 
 
 def reference_in(suffix, reference, *arrays):
@@ -157,6 +162,7 @@ def test_unary(name, suffix):
 def test_binary(name, suffix):
     T, rng = TYPES[suffix], np.random.default_rng(0)
     reference, bound = BINARY[name]
+    reference = reference or (lambda p, q: np.nextafter(p.astype(T), q.astype(T)).astype(p.dtype))
     a, b = (v.ravel() for v in np.meshgrid(SPECIAL, SPECIAL))
     x = np.concatenate([a, rng.normal(size=N), np.exp2(rng.uniform(-9, 9, N)), -rng.integers(0, 30, N).astype(float)]).astype(T)
     y = np.concatenate([b, rng.normal(size=N), rng.uniform(-20, 20, N), rng.integers(-30, 30, N).astype(float)]).astype(T)
@@ -221,5 +227,5 @@ def test_a_loop_is_packed_and_calls_nothing(name, packed):
 
 def test_every_public_name_exists_for_both_types():
     names = set(vecmath.UNARY) | set(vecmath.BINARY) | set(vecmath.TERNARY)
-    assert names == set(UNARY) | set(BINARY) | {"fma"}
+    assert names == set(UNARY) | set(BINARY) | SPECIAL_FUNCTIONS | {"fma"}
     assert all(callable(getattr(vecmath, f"{name}_{suffix}")) for name in names for suffix in TYPES)

@@ -240,6 +240,18 @@ def _emit_significand(builder, x):
     return builder.bitcast(builder.add(fraction, at.int(at.sqrt_half)), x.type)
 
 
+def _emit_nextafter(builder, x, y):
+    at = _Layout(x.type)
+    bits, zero = builder.bitcast(x, at.int), x.type(0.0)
+    away = builder.xor(builder.fcmp_ordered("<", x, y), builder.fcmp_ordered("<", x, zero))  # whether |x| grows: then its bits count up
+    near = builder.bitcast(builder.add(bits, builder.select(away, at.int(1), at.int(-1))), x.type)
+    sign = builder.and_(builder.bitcast(y, at.int), at.int(1 << (at.int.width - 1)))
+    least = builder.bitcast(builder.or_(sign, at.int(1)), x.type)
+    found = builder.select(builder.fcmp_ordered("==", x, zero), least, near)
+    found = builder.select(builder.fcmp_ordered("==", x, y), y, found)
+    return builder.select(builder.fcmp_unordered("uno", x, y), builder.fadd(x, y), found)
+
+
 def _pow2(n):
     return type(n)(math.ldexp(1.0, int(n)) if n < 1024 else math.inf) if math.isfinite(n) else n
 
@@ -257,6 +269,7 @@ pow2 = primitive(_emit_pow2, _pow2, 1)  # 2**n of an integer n with 2**n neither
 # x = significand(x) * 2**exponent(x) of a positive normal x, with sqrt(1/2) <= significand(x) < sqrt(2)
 exponent = primitive(_emit_exponent, lambda x: _split(x)[1], 1)
 significand = primitive(_emit_significand, lambda x: _split(x)[0], 1)
+nextafter = primitive(_emit_nextafter, lambda x, y: np.nextafter(x, y), 2)  # the next number from x towards y
 
 
 def polynomial(T, *coefficients):

@@ -1,6 +1,6 @@
 """Floating-point scalar functions that need no polynomial: signs, tests, rounded quotients."""
 
-from numtape.kernels._vec_llvm import fabs
+from numtape.kernels._vec_llvm import copysign, fabs
 from numtape.kernels.intrinsics import f32, f64, inline
 from numtape.kernels.vecmath import floor_f32, floor_f64, fmod_f32, fmod_f64, trunc_f32, trunc_f64
 
@@ -36,6 +36,16 @@ def isinf_f32(x):
 @inline
 def isfinite_f32(x):
     return x - x == x - x
+
+
+@inline
+def signbit_f32(x):
+    return copysign(f32(1), x) < f32(0)
+
+
+@inline
+def signbit_f64(x):
+    return copysign(f64(1), x) < f64(0)
 
 
 isnan_f64, isinf_f64, isfinite_f64 = isnan_f32, isinf_f32, isfinite_f32

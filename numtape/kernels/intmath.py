@@ -99,3 +99,36 @@ def isfinite_int(x):
 
 
 isinf_int = isnan_int
+
+
+@inline
+def signbit_int(x):
+    return x < 0
+
+
+@inline
+def gcd_int(x, y):
+    """Euclid's algorithm on absolute values."""
+    x, y = abs_int(x), abs_int(y)
+    while y != 0:
+        x, y = y, abs_int(x % y)  # the smallest integer has no positive twin and may leave a negative rest
+    return abs_int(x)
+
+
+@inline
+def lcm_int(x, y):
+    if x == 0 or y == 0:
+        return x - x
+    return abs_int(x // gcd_int(x, y) * y)
+
+
+@inline
+def left_shift_int(x, y):
+    """The bits of x moved up; the cast to its dtype drops those that leave it. None are left where y is negative or too large."""
+    return x << y if y >= 0 and y < 64 else x - x
+
+
+@inline
+def right_shift_int(x, y):
+    """x // 2**y; a y that is negative or too large leaves the sign, 0 or -1."""
+    return x >> (y if y >= 0 and y < 63 else y - y + 63)

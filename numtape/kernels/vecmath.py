@@ -5,7 +5,11 @@
     pow                                          _vec_pow
     sin cos tan asin acos atan atan2             _vec_trig
     erf erfc                                     _vec_erf
-    sqrt rsqrt floor ceil round trunc fma copysign maximum minimum fmod remainder        here
+    asinh acosh atanh                            _vec_area
+    lgamma digamma trigamma                      _vec_gamma
+    erfinv erfcx i0 i0e i1 i1e                   _vec_special
+    zeta polygamma                               _vec_zeta (loops)
+    sqrt rsqrt floor ceil round trunc fma copysign nextafter maximum minimum fmod remainder        here
 
 A function takes and returns scalars of its one type; called in a loop it is inlined and the loop becomes packed instructions, because
 nothing in it branches, looks up a table or calls a library. Exceptions: fmod and remainder call libm for each element, since a
@@ -32,6 +36,7 @@ array([1., 0., 2.], dtype=float32)
 import numpy as np
 
 from numtape.kernels import _vec_llvm as llvm
+from numtape.kernels._vec_area import acosh_f32, acosh_f64, asinh_f32, asinh_f64, atanh_f32, atanh_f64
 from numtape.kernels._vec_erf import erf_f32, erf_f64, erfc_f32, erfc_f64
 from numtape.kernels._vec_exp import (
     cosh_f32,
@@ -49,6 +54,7 @@ from numtape.kernels._vec_exp import (
     tanh_f32,
     tanh_f64,
 )
+from numtape.kernels._vec_gamma import digamma_f32, digamma_f64, lgamma_f32, lgamma_f64, trigamma_f32, trigamma_f64
 from numtape.kernels._vec_log import (
     log1p_f32,
     log1p_f64,
@@ -62,6 +68,20 @@ from numtape.kernels._vec_log import (
     softplus_f64,
 )
 from numtape.kernels._vec_pow import pow_f32, pow_f64
+from numtape.kernels._vec_special import (
+    erfcx_f32,
+    erfcx_f64,
+    erfinv_f32,
+    erfinv_f64,
+    i0_f32,
+    i0_f64,
+    i0e_f32,
+    i0e_f64,
+    i1_f32,
+    i1_f64,
+    i1e_f32,
+    i1e_f64,
+)
 from numtape.kernels._vec_trig import (
     acos_f32,
     acos_f64,
@@ -78,12 +98,14 @@ from numtape.kernels._vec_trig import (
     tan_f32,
     tan_f64,
 )
+from numtape.kernels._vec_zeta import polygamma_f32, polygamma_f64, zeta_f32, zeta_f64
 
 UNARY = (
     *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan"),
-    *("erf", "erfc", "sigmoid", "softplus", "sqrt", "rsqrt", "floor", "ceil", "round", "trunc"),
+    *("erf", "erfc", "sigmoid", "softplus", "sqrt", "rsqrt", "floor", "ceil", "round", "trunc", "asinh", "acosh", "atanh"),
+    *("lgamma", "digamma", "trigamma", "erfinv", "erfcx", "i0", "i0e", "i1", "i1e"),
 )
-BINARY = ("pow", "atan2", "copysign", "maximum", "minimum", "fmod", "remainder")
+BINARY = ("pow", "atan2", "copysign", "nextafter", "zeta", "polygamma", "maximum", "minimum", "fmod", "remainder")
 TERNARY = ("fma",)
 
 
@@ -131,6 +153,11 @@ def _instructions(T):
         return llvm.copysign(x, y)
 
     @llvm.scalar(T)
+    def nextafter(x, y):
+        """The next number from x towards y; y where they are equal."""
+        return llvm.nextafter(x, y)
+
+    @llvm.scalar(T)
     def maximum(x, y):
         """The greater of the two, NaN if one is NaN; +0 is greater than -0."""
         return llvm.maximum(x, y)
@@ -151,7 +178,7 @@ def _instructions(T):
         r = llvm.fmod(x, y)
         return llvm.where((r != zero) & ((r < zero) != (y < zero)), r + y, r)
 
-    return sqrt, rsqrt, floor, ceil, round, trunc, fma, copysign, maximum, minimum, fmod, remainder
+    return sqrt, rsqrt, floor, ceil, round, trunc, fma, copysign, nextafter, maximum, minimum, fmod, remainder
 
 
 (
@@ -163,6 +190,7 @@ def _instructions(T):
     trunc_f32,
     fma_f32,
     copysign_f32,
+    nextafter_f32,
     maximum_f32,
     minimum_f32,
     fmod_f32,
@@ -177,6 +205,7 @@ def _instructions(T):
     trunc_f64,
     fma_f64,
     copysign_f64,
+    nextafter_f64,
     maximum_f64,
     minimum_f64,
     fmod_f64,

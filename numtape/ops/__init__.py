@@ -7,6 +7,8 @@ from numtape.ops import (
     arithmetic,
     attention,
     batch_norm,
+    ask,
+    bits,
     compare,
     convolution,
     copy,
@@ -28,15 +30,21 @@ from numtape.ops import (
     resampling,
     running,
     sampling,
+    pointwise,
+    random,
+    reduce,
+    reduce_more,
     scan,
     scatter,
     select,
     shaping,
     sort,
     subscript,
+    special,
     trigonometric,
     view,
 )
 
 PUBLIC = methods.install() | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
 PUBLIC |= shaping.FUNCTIONS
+PUBLIC = methods.install() | ask.PUBLIC | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}

@@ -68,7 +68,7 @@ def abs(x):
     return m.abs(x)
 
 
-@elementwise(arithmetic, vjp=lambda g: zero(g))
+@elementwise(arithmetic, vjp=lambda g: zero(g), aliases=("sgn",))
 def sign(x):
     "-1, 0 or 1, the sign of x."
     return m.sign(x)

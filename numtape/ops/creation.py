@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from numtape import dtypes
-from numtape.device import cpu, placed
+from numtape.device import cpu, placed, wanted
 from numtape.dispatch import inplace
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
@@ -32,7 +32,7 @@ def _spec(op: str, shape, dtype, device) -> Spec:
     kind = _kind(op, dtype)
     if math.prod(shape) * kind.itemsize >= 2**63:
         raise RuntimeError(f"{op}: invalid size, the tensor of shape {list(shape)} would be larger than any memory")
-    return spec_of(kind, cpu if device is None else placed(device), tuple(shape))
+    return spec_of(kind, wanted(device), tuple(shape))
 
 
 def _finish(t: Tensor, requires_grad) -> Tensor:
@@ -223,7 +223,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     if hasattr(data, "__cuda_array_interface__"):
         return _finish(_of_card(data).to(device, kind, copy=True), requires_grad)
     out = from_array(_array_of("tensor", data, kind))
-    return _finish(out if device is None else out.to(placed(device)), requires_grad)
+    where = wanted(device)
+    return _finish(out if where is cpu else out.to(where), requires_grad)
 
 
 @composite(creation=True)
@@ -232,7 +233,7 @@ def as_tensor(data, dtype=None, device=None):
     if isinstance(data, Tensor):
         return data.to(device, dtype)
     if isinstance(data, np.ndarray):
-        return share_array(data).to(device, dtype)
+        return share_array(data).to(wanted(device), dtype)
     if hasattr(data, "__cuda_array_interface__"):
         return _of_card(data).to(device, dtype)
     return tensor(data, dtype=dtype, device=device)

@@ -29,6 +29,20 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     shaping,
     spatial,
     subscript,
+    arithmetic,
+    ask,
+    bits,
+    compare,
+    copy,
+    creation,
+    index,
+    linalg,
+    norm,
+    part,
+    pointwise,
+    random,
+    reduce_more,
+    special,
     view,
 )
 from numtape.tensor import Tensor
@@ -336,6 +350,9 @@ _FUNCTION_ONLY |= shaping.FUNCTION_ONLY
 _PRIVATE |= shaping.PRIVATE
 _PRIVATE |= activation_units.PRIVATE | attention.PRIVATE
 _FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
+_METHOD_ONLY |= ask.METHODS | bits.METHODS | pointwise.METHODS | special.METHODS
+_FUNCTION_ONLY |= ask.FUNCTION_ONLY | reduce_more.FUNCTION_ONLY | special.FUNCTION_ONLY
+_PRIVATE |= special.HIDDEN
 
 
 def install() -> dict:

@@ -1,0 +1,64 @@
+"""Reductions made of others: without NaN, of two results, counts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numtape.dispatch.functions import into
+from numtape.ops.define import composite
+from numtape.ops.reduce import amax, amin, float_operand, mean, std, sum, var
+from numtape.ops.select import where
+from numtape.tensor import Tensor
+
+
+class aminmax_result(NamedTuple):
+    """The smallest and the largest elements."""
+
+    min: Tensor
+    max: Tensor
+
+
+@composite
+def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
+    "The sum of the elements over `dim`, NaN taken as zero."
+    x = where(input.isnan(), 0, input) if input._spec.dtype.is_floating_point else input
+    return sum(x, dim, keepdim, dtype=dtype, out=out)
+
+
+@composite
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+    "The mean of the elements over `dim` that are not NaN."
+    x = float_operand("nanmean", input)
+    counted = sum(x.isnan().logical_not(), dim, keepdim)
+    result = nansum(x, dim, keepdim, dtype=dtype) / counted
+    return result if out is None else into("nanmean", result, out)
+
+
+@composite
+def count_nonzero(input, dim=None):
+    "The number of elements over `dim` that are not zero."
+    return sum(input.detach() != 0, dim)
+
+
+@composite
+def aminmax(input, *, dim=None, keepdim=False, out=None):
+    "The smallest and the largest elements over `dim` (of all, without it), as a pair (min, max)."
+    if dim is None and not input._spec.numel:
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    found = aminmax_result(amin(input, dim, keepdim), amax(input, dim, keepdim))
+    return found if out is None else aminmax_result(*(into("aminmax", r, o) for r, o in zip(found, out)))
+
+
+def _with_mean(name, op):
+    def function(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None):
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        x = float_operand(name, input)
+        return op(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
+
+    function.__name__, function.__doc__ = name, f"The {op.__name__} over `dim`, and the mean."
+    return composite(function)
+
+
+std_mean, var_mean = _with_mean("std_mean", std), _with_mean("var_mean", var)
+FUNCTION_ONLY = {"std_mean", "var_mean"}
