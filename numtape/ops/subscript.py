@@ -7,6 +7,7 @@ As in PyTorch an int is basic also beside tensors, and masks are bool or, deprec
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 
 import numpy as np
@@ -110,11 +111,22 @@ def _is_mask(t: Tensor) -> bool:
     return t._spec.dtype in (dtypes.bool, dtypes.uint8)
 
 
+def _items(index) -> tuple:
+    """The items of an index. As in PyTorch, a list with sequences, tensors, slices or None in it is still read as a tuple."""
+    if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (list, tuple, range, np.ndarray, Tensor, slice, type(None), type(Ellipsis))) for i in index):
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)], or x[numtape.tensor(seq)] for an index of several dims",
+            stacklevel=4,
+        )
+        return tuple(index)
+    return index if isinstance(index, tuple) else (index,)
+
+
 def _taken_apart(x: Tensor, index):
     """The view that the basic items of an index make, and the others as (its dim, tensor); masks are as they were given."""
     items = [
         i if isinstance(i, (*_BASIC, np.integer)) and not isinstance(i, bool) or _whole(i) else _tensor(i, x._spec.device)
-        for i in (index if isinstance(index, tuple) else (index,))
+        for i in _items(index)
     ]
     consumed = lambda i: i._spec.ndim if isinstance(i, Tensor) and not _whole(i) and _is_mask(i) else 0 if i is None or i is Ellipsis else 1
     used = sum(consumed(i) for i in items)
@@ -186,6 +198,8 @@ def getitem(input, index):
     if _basic(index):
         return _viewed(x, index)
     base, dims, indices = _places(*_taken_apart(x, index))
+    if not dims:  # a list that was read as a tuple of basic items
+        return base
     return places.read("index", base, dims, indices)
 
 
@@ -204,6 +218,9 @@ def setitem(self, index, value):
         return
     check_inplace(self, "index_put_")
     base, found = _taken_apart(self, index)
+    if not found:  # a list that was read as a tuple of basic items
+        base[...] = value
+        return
     number = isinstance(value, (int, float, np.generic))
     if len(found) == 1 and _is_mask(found[0][1]) and (number or isinstance(value, Tensor) and value._spec.numel == 1 and value._spec.ndim <= 1):
         _fill_where(base, *found[0], value if number else value.reshape(()))

@@ -7,8 +7,8 @@ sizes alone, never on the grid, so results are the same bits on every card.
 - CUMSUM goes along the line in chunks of four elements a thread, which are scanned through shared memory; float32 in float64. A line has
   one block, so a single long line is far from the speed of memory (10**7 elements: some 4 ms, counted from instructions).
 - GATHER: threads take elements in turn.
-- SCATTER_ADD: thread `lane` owns the targets `lane`, `lane` + `width`, ... and walks the whole index in order, adding where it owns the
-  target: so equal targets are added up in the order of the index, without atomics. Every thread reads the whole index, about 10
+- SCATTER: thread `lane` owns the targets `lane`, `lane` + `width`, ... and walks the whole index in order, storing or adding where it owns the
+  target: so equal targets are combined in the order of the index, without atomics. Every thread reads the whole index, about 10
   instructions an entry: some 10 ms for one line of 10**6 entries.
 - EXTREMUM: threads take elements in turn, then a tree over threads: the first position of equals; a NaN wins, the first one. Here too a
   line has one block: the position in 10**7 elements takes some 0.5 ms.
@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 from math import prod
 
+from numtape.kernels.cpu.lines import COMBINED, COMBINED_BOOLS  # noqa: F401  (what SCATTER stores)
 from numtape.kernels.cuda import driver, library
 from numtape.kernels.cuda.elementwise import SIZES, memory
 from numtape.kernels.cuda.rows import FILLED, THREADS, blocks, offset_lines
@@ -110,7 +111,7 @@ while at < length:
     at += 4 * width
 """
 
-SCATTER_ADD = """
+SCATTER = """
 found = stack_i64(4)
 at = i64(0)
 while at < length:
@@ -123,8 +124,20 @@ while at < length:
                 bad[0] = 1
                 bad[1] = k
             else:
-                out0[k * step0] = {code}(out0[k * step0] + in0[(at + j) * step1])
+                old, new = out0[k * step0], in0[(at + j) * step1]
+                out0[k * step0] = {stored}
     at += 4
+"""
+SCATTER_ADD = SCATTER.format(stored=COMBINED["add"])
+
+CHECK = """
+at = lane
+while at < length:
+    k = in0[at * step0]
+    if (k < 0) | (k >= size):
+        bad[0] = 1
+        bad[1] = k
+    at += width
 """
 
 EXTREMUM = """
