@@ -10,7 +10,7 @@ from numtape import dtypes, layout
 from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.creation import arange, linspace, ones_like, tensor
@@ -186,7 +186,8 @@ def _order_of_rows(rows: Tensor) -> Tensor:
     """The positions that sort rows, the first elements first; stable."""
     rows = contiguous(rows)
     n, m = rows._spec.shape
-    table = pattern(rows._spec.device, "sort").rows(rows._spec.dtype.code, n, m)
+    with placing(rows._spec.device):
+        table = pattern(rows._spec.device, "sort").rows(rows._spec.dtype.code, n, m)
     out, scratch = (empty(spec_of(dtypes.int64, rows._spec.device, (n,)), "unique") for _ in range(2))
     launch(table.address, out._address, rows._address, scratch._address)
     return out
@@ -237,7 +238,8 @@ def _searched(name: str, boundaries, values, out_int32, right, side, sorter, out
     if values._spec.numel:
         n = edges._spec.shape[-1]
         each = values._spec.shape[-1] if batched else 0
-        table = pattern(edges._spec.device, "sort").search(kind.code, values._spec.numel, n, each, right or side == "right", sorter is not None)
+        with placing(edges._spec.device):
+            table = pattern(edges._spec.device, "search").table(kind.code, values._spec.numel, n, each, right or side == "right", sorter is not None)
         launch(table.address, result._address, values._address, edges._address, 0 if sorter is None else sorter._address)
     if out_int32:
         result = result.to(dtypes.int32)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from numtape import dtypes, layout
-from numtape.autograd import mode
 from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.functions import into
-from numtape.dispatch.record import recorded
+from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, walks
 from numtape.op import accumulating
 from numtape.ops import scan
@@ -137,16 +136,21 @@ def cummin(input, dim, *, out=None):
     return _running_extremum("cummin", input, dim, out)
 
 
+def _before(self: Tensor) -> Tensor:
+    """What is about to be overwritten, for an op that may keep its input."""
+    return self.clone() if wanted(self) else self.detach()
+
+
 def cumsum_(self, dim, *, dtype=None):
     """The running sum along a dim, in place."""
     check_inplace(self, "cumsum_")
-    return self.copy_(scan.cumsum(self if mode.state.enabled else self.detach(), dim, dtype=dtype))
+    return self.copy_(scan.cumsum(_before(self), dim, dtype=dtype))
 
 
 def cumprod_(self, dim, *, dtype=None):
     """The running product along a dim, in place."""
     check_inplace(self, "cumprod_")
-    return self.copy_(cumprod(self if mode.state.enabled else self.detach(), dim, dtype=dtype))
+    return self.copy_(cumprod(_before(self), dim, dtype=dtype))
 
 
 # ------------------------------------------------------------------------------------------------ differences and areas

@@ -9,7 +9,7 @@ from numtape import dtypes, random
 from numtape.autograd import mode
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
-from numtape.kernels import pattern
+from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.counting import searchsorted
@@ -64,7 +64,8 @@ def poisson(input, generator=None):
     rates, s = contiguous(x.detach()), x._spec
     result = empty(spec_of(s.dtype, s.device, s.shape), "poisson")
     if s.numel:
-        table = pattern(s.device, "sampling").poisson(s.dtype.code, s.numel)
+        with placing(s.device):
+            table = pattern(s.device, "sampling").poisson(s.dtype.code, s.numel)
         launch(table.address, result._address, rates._address, *random.generator_of(s.device, generator, "poisson").draw())
     return recorded(result, "poisson", (x,), lambda node, g: (zeros_like(g),))
 

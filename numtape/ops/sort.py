@@ -21,7 +21,7 @@ def _launched(name: str, x: Tensor, d: int, size: int, count: int = 0, descendin
     """The values and positions that a sort kernel finds in each line of x along d: `size` of each; not recorded."""
     s = x._spec
     sort = pattern(s.device, "sort")
-    shape = (*s.shape[:d], size, *s.shape[d + 1 :])
+    shape = (*s.shape[:d], size, *s.shape[d + 1 :]) if s.ndim else ()
     strides = None  # contiguous, but a sorted tensor is laid out as the input
     if name == "sort" and not s.contiguous:
         strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])

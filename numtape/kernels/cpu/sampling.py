@@ -68,7 +68,11 @@ def kernel(args, start, stop):
 '''
 
 
+def text(code):
+    """The kernel's text for rates of a dtype."""
+    return POISSON.format(code=code, imports="from numtape.kernels.vecmath import exp_f64, floor_f64, log_f64, sqrt_f64\n")
+
+
 def poisson(code, count):
     """The launch of poisson for `count` rates; arguments: out, rates, seed, offset."""
-    imports = "from numtape.kernels.vecmath import exp_f64, floor_f64, log_f64, sqrt_f64\n"
-    return Table(library.kernel("poisson", POISSON.format(code=code, imports=imports)), count, 1024, 4, [])
+    return Table(library.kernel("poisson", text(code)), count, 1024, 4, [])

@@ -1,4 +1,4 @@
-"""The sort pattern: lines that are sorted, selected from, and searched.
+"""The sort pattern: lines that are sorted and selected from, and rows that are put in order.
 
 Bodies for the line pattern (see `lines`), so lines may have any strides and go to threads whole. A line is read as the bits of its
 elements, made into int64 keys (`kernels.sorting`) and sorted with its positions. The extra arguments are the address of the
@@ -146,35 +146,3 @@ def rows(code, n, m):
     bits, kind = BITS.get(code, code), code if code in NANS else "int"
     return Table(library.kernel("order_rows", ROWS.format(code=code, bits=bits, kind=kind)), 1, 0, 3, [n, m])
 
-
-# ------------------------------------------------------------------------------------------------ searching
-# Slots: out, values, boundaries, sorter; the boundaries of a row, the values of a row (0: one row of boundaries for all). A unit is a value.
-SEARCH = '''"""searchsorted: {code}"""
-from numtape.kernels.intrinsics import *
-
-
-def kernel(args, start, stop):
-    p = slots(args)
-    out, values = out_i64(p[0]), in_{memory}(p[1])
-    n, each = p[4], p[5]
-    for unit in range(start, stop):
-        row = unit // each if each > 0 else i64(0)
-        x, order = in_{memory}(p[2] + {size} * row * n), in_i64(p[3] + 8 * row * n)
-        value = values[unit]
-        first, end = i64(0), n
-        while first < end:
-            middle = first + ((end - first) >> 1)
-            if x[{place}] {before} value:
-                end = middle
-            else:
-                first = middle + 1
-        out[unit] = first
-'''
-
-
-def search(code, count, n, each, right, sorter):
-    """The launch of searchsorted for `count` values; arguments: out, values, boundaries, sorter (or 0)."""
-    memory = "u8" if code == "b8" else code
-    place = "order[middle]" if sorter else "middle"
-    text = SEARCH.format(code=code, memory=memory, size=SIZES[memory], place=place, before=">" if right else ">=")
-    return Table(library.kernel("searchsorted", text), count, 2048, 4, [n, each])
