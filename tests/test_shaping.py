@@ -60,10 +60,13 @@ def test_views(torch, name):
     mine, theirs = (VIEWS[name](cube(m)) for m in (nt, torch))
     equal([mine], [theirs])
     assert mine.stride() == theirs.stride() and mine.storage_offset() == theirs.storage_offset()
-    x = cube(nt)
+    x, y = cube(nt), cube(torch)
+    if name == "unfold":  # windows overlap: what is written to them would depend on the order
+        with pytest.raises(RuntimeError, match="single memory location"):
+            VIEWS[name](x).fill_(-1)
+        return
     VIEWS[name](x).fill_(-1)
-    y = cube(torch)
-    VIEWS[name](y).fill_(-1) if name != "unfold" else y.copy_(torch.from_numpy(x.numpy()))
+    VIEWS[name](y).fill_(-1)
     equal([x], [y])
 
 

@@ -163,7 +163,7 @@ def _matrix_solve(name, A, B, left):
 
 @filed
 def lstsq(A, B, rcond=None, *, driver=None):
-    "The X of least norm that minimizes |A X - B|: (solution, residuals, rank, singular_values)."
+    "The X of least norm that minimizes |A X - B|: (solution, residuals, rank, singular_values); what the driver would not give is empty."
     name = "linalg.lstsq"
     x, b = matrices(name, A), tensor_of(name, B)
     driver = "gelsy" if driver is None else driver
@@ -180,7 +180,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     with mode.no_grad():
         S = decomposed(x)[1]
         rank = sum(S.amax(-1, True) * rcond < S, -1) if S.shape[-1] else zeros(*S.shape[:-1], dtype=dtypes.int64)
-        full = m > n and (driver == "gels" or bool((rank == n).all()))
+        full = m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all()))
     residuals = sum((b - products_of_matrices.matmul(x, solution)) ** 2, -2) if full else x.new_empty(0)
     none = x.new_empty(0)
     ranks = zeros(0, dtype=dtypes.int64, device=x.device) if driver == "gels" else rank
@@ -398,7 +398,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         along, over = (a, b) if abs(ord) == 1 else (b, a)
         found = extreme(sum(x.abs(), along, True), over, True).squeeze((a, b))
     else:
-        raise RuntimeError(f"{name}: Order {ord} not supported.") if not isinstance(ord, str) else ValueError(f"{name}: Order {ord} not supported.")
+        raise RuntimeError(f"{name}: Order {ord} not supported.")
     if keepdim:
         for d in sorted((a, b)):
             found = unsqueeze(found, d)

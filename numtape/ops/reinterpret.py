@@ -223,13 +223,13 @@ def map_(self, tensor, callable):
     if not isinstance(tensor, Tensor):
         raise TypeError(f"map_(): argument 'tensor' must be Tensor, not {type(tensor).__name__}")
     if tensor.requires_grad:
-        raise TypeError("map_: Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.")
+        raise RuntimeError("map_: Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.")
     return _by_python("map_", self, callable, (tensor.expand(self.shape),))
 
 
 def _by_python(name, self, function, others):
     if tape.needs_grad(self):
-        raise TypeError(f"{name}: Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+        raise RuntimeError(f"{name}: Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
     if self.is_cuda or any(o.is_cuda for o in others):
         raise TypeError(f"{name} is only implemented on CPU tensors")
     from numtape.ops.creation import tensor

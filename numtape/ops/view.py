@@ -284,6 +284,8 @@ def movedim(input, source, destination):
     destination = [layout.dim_of("movedim", d, x.ndim) for d in destination]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
         raise RuntimeError(f"movedim: repeated dim in source {source} or destination {destination}")
+    if not x.ndim:
+        return permute(x, ())
     order: list = [None] * x.ndim
     for s, d in zip(source, destination):
         order[d] = s
