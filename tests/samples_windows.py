@@ -12,6 +12,11 @@ def _top(name, *extra, **options):
     return lambda m, *tensors: getattr(m, name)(*tensors, *extra, **options)
 
 
+def _unpool(nd, **options):
+    """PyTorch's derivative takes contiguous positions only."""
+    return lambda m, t, at: getattr(m.nn.functional, f"max_unpool{nd}d")(t, at.contiguous(), 2, **options)
+
+
 IMAGES = {1: data(2, 4, 7), 2: data(2, 4, 6, 5), 3: data(2, 2, 4, 3, 5)}
 SMALL = {1: data(1, 2, 5), 2: data(1, 2, 3, 4), 3: data(1, 1, 3, 2, 3)}
 KERNELS = {1: (3,), 2: (3, 2), 3: (2, 2, 3)}
@@ -59,7 +64,7 @@ for nd in (1, 2, 3):
     SAMPLES[f"avg_pool{nd}d"] = [(label, _f(f"avg_pool{nd}d", *a, **k), (t,)) for label, a, k, t in pooled]
     SAMPLES[f"avg_pool{nd}d"] += [("without pad", _f(f"avg_pool{nd}d", 3, 2, 1, True, False), (x,))]
     SAMPLES[f"avg_pool{nd}d"] += [("divisor", _f(f"avg_pool{nd}d", 2, divisor_override=5), (x,))] if nd > 1 else []
-    SAMPLES[f"lp_pool{nd}d"] = [("3", _f(f"lp_pool{nd}d", 3.0, 2), (tiny,)), ("2", _f(f"lp_pool{nd}d", 2, 2, 1), (x,)), ("inf", _f(f"lp_pool{nd}d", float("inf"), 2), (x,))]
+    SAMPLES[f"lp_pool{nd}d"] = [("3", _f(f"lp_pool{nd}d", 3.0, 2), (abs(tiny),)), ("2", _f(f"lp_pool{nd}d", 2, 2, 1), (x,)), ("inf", _f(f"lp_pool{nd}d", float("inf"), 2), (x,))]
     for kind in ("avg", "max"):
         more = {"return_indices": True} if kind == "max" else {}
         SAMPLES[f"adaptive_{kind}_pool{nd}d"] = [
@@ -69,9 +74,9 @@ for nd in (1, 2, 3):
     places = np.random.default_rng(nd).permuted(np.tile(np.arange(2 ** (2 * nd)), (2, 2, 1)), axis=2)[..., : 2**nd].reshape(2, 2, *(2,) * nd)
     values = data(2, 2, *(2,) * nd)
     SAMPLES[f"max_unpool{nd}d"] = [
-        ("", _f(f"max_unpool{nd}d", 2), (values, places)),
-        ("size", _f(f"max_unpool{nd}d", 2, output_size=(5,) * nd), (values, places)),
-        ("unbatched", _f(f"max_unpool{nd}d", 2), (values[0], places[0])),
+        ("", _unpool(nd), (values, places)),
+        ("size", _unpool(nd, output_size=(5,) * nd), (values, places)),
+        ("unbatched", _unpool(nd), (values[0], places[0])),
     ]
 
 SAMPLES["im2col"] = [
@@ -119,7 +124,7 @@ SAMPLES["grid_sampler"] = [
     ("3d", _f("grid_sample", align_corners=False), (IMAGES[3], GRID3)),
 ]
 SAMPLES["affine_grid_generator"] = [
-    ("2d", _top("affine_grid_generator", (2, 1, 3, 4), False), (data(2, 2, 3),)),
+    ("2d", _f("affine_grid", (2, 1, 3, 4), align_corners=False), (data(2, 2, 3),)),
     ("corners", _f("affine_grid", (2, 1, 3, 4), align_corners=True), (data(2, 2, 3),)),
     ("3d", _f("affine_grid", (2, 1, 3, 4, 2), align_corners=False), (data(2, 3, 4),)),
 ]

@@ -39,6 +39,10 @@ def constant_pad_nd(input, pad, value=0):
     shape = tuple(n + a + b for n, (a, b) in zip(s.shape, pairs))
     if min(shape, default=0) < 0:
         raise RuntimeError(f"constant_pad_nd: The input size {list(s.shape)}, plus negative padding {list(pad)}, resulted in a negative output size {list(shape)}")
+    if all(n <= 0 for pair in pairs for n in pair):
+        for d, (a, b) in enumerate(pairs):
+            x = narrow(x, d, -a, s.shape[d] + a + b) if a or b else x
+        return x.clone()
     out = empty(spec_of(s.dtype, s.device, shape), "constant_pad_nd")
     given = [(max(a, 0), n + min(a, 0) + min(b, 0)) for n, (a, b) in zip(s.shape, pairs)]  # where the input comes to lie, and how much of it
     if out._spec.numel and tuple(n for _, n in given) != shape:
@@ -103,7 +107,7 @@ def pad(input, pad, mode="constant", value=None):
             raise RuntimeError(f"pad: padding ({a}, {b}) leaves nothing of dimension {d} of input {list(x.shape)}")
     for d in range(ndim - 1, ndim - 1 - count, -1):
         x = _extended(x, d, *pairs[d], mode)
-    return x.clone() if x is input else x
+    return x.clone() if x is input else x.contiguous()
 
 
 # ------------------------------------------------------------------------------------------------ shuffles

@@ -142,7 +142,7 @@ _INTEGERS = (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64
 def max_pool(name: str, nd: int, input, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[Tensor, Tensor]:
     x, single = batched(name, input, nd)
     sizes = _kernel_sizes(name, nd, kernel_size, stride, padding, dilation)
-    _refuse(name, x, *(_INTEGERS if nd > 1 else ()))
+    _refuse(name, x, *(() if name == "max_pool1d" else _INTEGERS))
     result = _pooled_sizes(name, x, sizes, ceil_mode)
     kernel, stride, padding, dilation = sizes
     windows = _sliding(three(x._spec.shape[2:]), three(kernel), three(stride), three(padding, 0), three(dilation), three(result), False)
@@ -170,7 +170,7 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 @composite
 def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     "The largest element of each window of (N, C, L), and its position."
-    return max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return max_pool("max_pool1d_with_indices", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 @composite
