@@ -9,9 +9,22 @@ import warnings
 from typing import Any
 
 import numtape as nt
-from numtape.nn import activation_functions, attention_functions, normalization_functions
+from numtape.nn import (
+    activation_functions,
+    alignment_functions,
+    attention_functions,
+    distance_functions,
+    dropout_functions,
+    embedding_functions,
+    margin_functions,
+    normalization_functions,
+)
 from numtape.nn.activation_functions import *  # noqa: F403
+from numtape.nn.alignment_functions import *  # noqa: F403
 from numtape.nn.attention_functions import *  # noqa: F403
+from numtape.nn.distance_functions import *  # noqa: F403
+from numtape.nn.dropout_functions import *  # noqa: F403
+from numtape.nn.embedding_functions import *  # noqa: F403
 from numtape.nn.loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -20,6 +33,7 @@ from numtape.nn.loss_functions import (
     mse_loss,
     nll_loss,
 )
+from numtape.nn.margin_functions import *  # noqa: F403
 from numtape.nn.normalization_functions import *  # noqa: F403
 
 __all__ = [
@@ -45,7 +59,12 @@ __all__ = [
     "softplus",
     "tanh",
     *activation_functions.__all__,
+    *alignment_functions.__all__,
     *attention_functions.__all__,
+    *distance_functions.__all__,
+    *dropout_functions.__all__,
+    *embedding_functions.__all__,
+    *margin_functions.__all__,
     *normalization_functions.__all__,
 ]
 
@@ -101,10 +120,6 @@ def relu(input: Any, inplace: bool = False) -> Any:
     return input.relu_() if inplace else nt.relu(input)
 
 
-def _finish(input: Any, output: Any, inplace: bool) -> Any:
-    return input.copy_(output) if inplace else output
-
-
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x is positive, else `negative_slope * x`.
 
@@ -140,7 +155,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     >>> nt.nn.functional.silu(nt.tensor([0.0, 2.0]))
     tensor([0.0000, 1.7616])
     """
-    return _finish(input, nt.ops.activation.silu(input), inplace)
+    return nt.ops.activation_units.changed("silu", input) if inplace else nt.ops.activation.silu(input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

@@ -6,7 +6,23 @@ from numtape import dtypes
 from numtape.dispatch import elementwise, functions, inplace
 from numtape.graph import Symbol
 from numtape.op import TABLE, Op
-from numtape.ops import activation_units, arithmetic, attention, batch_norm, compare, copy, creation, index, linalg, norm, part, random, view  # noqa: F401  (norm files its ops)
+from numtape.ops import (  # noqa: F401  (norm files its ops)
+    activation_units,
+    arithmetic,
+    attention,
+    batch_norm,
+    compare,
+    copy,
+    creation,
+    distance,
+    embedding,
+    index,
+    linalg,
+    norm,
+    part,
+    random,
+    view,
+)
 from numtape.tensor import Tensor
 
 _NUMBERS = (int, float)
@@ -297,7 +313,7 @@ _FUNCTION_ONLY = {
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
 _PRIVATE |= activation_units.PRIVATE | attention.PRIVATE
-_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
+_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY | distance.FUNCTION_ONLY | embedding.FUNCTION_ONLY
 
 
 def install() -> dict:
