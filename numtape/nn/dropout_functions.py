@@ -49,7 +49,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     tensor(0.)
     """
     if input.ndim not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs).")
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, (C, L) or (N, C, L), but received a {input.ndim}D input; use dropout for other shapes.")
     return _drop_channels("dropout1d", input, p, training, inplace, 2)
 
 

@@ -126,7 +126,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     >>> nt.nn.functional.leaky_relu(nt.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return leaky_relu_(input, negative_slope) if inplace else nt.ops.activation.leaky_relu(input, negative_slope)
+    return activation_functions.leaky_relu_(input, negative_slope) if inplace else nt.ops.activation.leaky_relu(input, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -135,7 +135,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> nt.nn.functional.elu(nt.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return elu_(input, alpha) if inplace else nt.ops.activation.elu(input, alpha)
+    return activation_functions.elu_(input, alpha) if inplace else nt.ops.activation.elu(input, alpha)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
