@@ -117,3 +117,37 @@ SAMPLES |= {
     "row_scaled_softmax": [("", attend, (q, k, v))],
     "row_biased_softmax": [("", attend, (q, k, v, data(3, 4)))],
 }
+
+# ------------------------------------------------------------------------------------------------ distances and embeddings
+def index(high, *shape):
+    return np.random.default_rng([high, *shape]).integers(0, high, shape)
+
+
+def smooth_l1(m, d, beta):
+    return m.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
+
+
+def huber(m, d, delta):
+    return m.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+
+
+SAMPLES |= {
+    "_smooth_l1": [("two", lambda m, a, b: TABLE["_smooth_l1"].public(a, b, 1.5) if m.__name__ == "numtape" else smooth_l1(m, (a - b).abs(), 1.5), (x, y))],
+    "_huber": [("two", lambda m, a, b: TABLE["_huber"].public(a, b, 1.5) if m.__name__ == "numtape" else huber(m, (a - b).abs(), 1.5), (x, y))],
+    "_divergence": [("two", private("_divergence", lambda m, a, b: m.where(b == 0, m.zeros_like(b), b * (b.log() - a))), (x, data(4, 5, domain="positive")))],
+    "cosine_similarity": [("", lambda m, a, b: m.cosine_similarity(a, b), (x, y)), ("dim", lambda m, a, b: F(m).cosine_similarity(a, b, dim=0), (x, y[:, :1].copy()))],
+    "pairwise_distance": [("", lambda m, a, b: m.pairwise_distance(a, b), (x, y)), ("p", lambda m, a, b: F(m).pairwise_distance(a, b, 1.0, keepdim=True), (x, y[0].copy()))],
+    "pdist": [("", lambda m, t: m.pdist(t), (x,)), ("p", lambda m, t: F(m).pdist(t, 3.0), (data(5, 2),))],
+    "bilinear": [
+        ("", lambda m, a, b, w, c: F(m).bilinear(a, b, w, c), (data(3, 2), data(3, 4), data(2, 2, 4), data(2))),
+        ("more dims", lambda m, a, b, w: m.bilinear(a, b, w), (data(2, 3, 2), data(2, 3, 4), data(2, 2, 4))),
+    ],
+    "embedding": [
+        ("", lambda m, w, i: m.embedding(w, i), (x, index(4, 2, 3))), ("padding", lambda m, w, i: F(m).embedding(i, w, padding_idx=1), (data(9, 5), index(9, 6))),
+        ("by frequency", lambda m, w, i: F(m).embedding(i, w, scale_grad_by_freq=True), (data(9, 5), index(9, 7))),  # these are too large for finite differences, which they are not
+    ],
+}
+
+SAMPLES["_alignment_step"] = [
+    ("five", private("_alignment_step", lambda m, a, b, c, d, e: m.logsumexp(m.stack([a, b, c + d]) * 1.0, 0) + e), (x, y, data(4, 5, seed=2), data(5, seed=5), data(4, 1))),
+]

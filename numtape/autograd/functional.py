@@ -74,8 +74,8 @@ def _strict(name: str, call: _Call, strict: bool) -> None:
     for i, output in enumerate(call.followed.outputs):
         if not tape.needs_grad(output):
             raise RuntimeError(
-                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner "
-                "from the input when running in strict mode."
+                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner from the "
+                "input when running in strict mode."
             )
         with mode.enable_grad():
             found = autograd.grad(output, call.followed.inputs, output.detach().new_ones(output.shape), retain_graph=True, allow_unused=True)
@@ -98,7 +98,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     if strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant.')
     if strategy == "forward-mode" and create_graph:
-        raise NotImplementedError("torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` are not supported together (yet).".replace("torch", "numtape"))
+        raise NotImplementedError('jacobian: `create_graph=True` and `strategy="forward-mode"` are not supported together')
     if strategy == "forward-mode" and not vectorize:
         raise NotImplementedError('jacobian: strategy="forward-mode" needs vectorize=True')
     if vectorize and strict:

@@ -5,7 +5,7 @@ One file a subject: `module.py` (registration and calls; `traversal.py`, `checkp
 numtape's public names.
 """
 
-from numtape.nn import functional, init
+from numtape.nn import functional, init, utils
 from numtape.nn.activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from numtape.nn.container import ModuleDict, ModuleList, Sequential
 from numtape.nn.dropout import Dropout
@@ -49,4 +49,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -153,13 +153,13 @@ def threshold_(input: Any, threshold: float, value: float) -> Any:
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """x where it is positive, else `alpha * (exp(x / alpha) - 1)`. Raises ZeroDivisionError where `alpha` is 0.
+    """x where it is positive, else `alpha * (exp(x / alpha) - 1)`. Raises RuntimeError where `alpha` is 0.
 
     >>> nt.nn.functional.celu(nt.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
     if alpha == 0:
-        raise ZeroDivisionError("ZeroDivisionError: alpha cannot be 0 for CELU")
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     return _apply("celu", inplace, input, alpha)
 
 

@@ -9,10 +9,23 @@ import warnings
 from typing import Any
 
 import numtape as nt
-from numtape.nn import activation_functions, attention_functions, normalization_functions
+from numtape.nn import (
+    activation_functions,
+    alignment_functions,
+    attention_functions,
+    distance_functions,
+    dropout_functions,
+    embedding_functions,
+    margin_functions,
+    normalization_functions,
+)
 from numtape.nn.activation_functions import *  # noqa: F403
 from numtape.nn.activation_functions import elu_, leaky_relu_
+from numtape.nn.alignment_functions import *  # noqa: F403
 from numtape.nn.attention_functions import *  # noqa: F403
+from numtape.nn.distance_functions import *  # noqa: F403
+from numtape.nn.dropout_functions import *  # noqa: F403
+from numtape.nn.embedding_functions import *  # noqa: F403
 from numtape.nn.loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -21,6 +34,7 @@ from numtape.nn.loss_functions import (
     mse_loss,
     nll_loss,
 )
+from numtape.nn.margin_functions import *  # noqa: F403
 from numtape.nn.normalization_functions import *  # noqa: F403
 from numtape.nn.pooling_functions import (
     adaptive_avg_pool1d,
@@ -134,7 +148,12 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
     *activation_functions.__all__,
+    *alignment_functions.__all__,
     *attention_functions.__all__,
+    *distance_functions.__all__,
+    *dropout_functions.__all__,
+    *embedding_functions.__all__,
+    *margin_functions.__all__,
     *normalization_functions.__all__,
 ]
 
@@ -190,17 +209,13 @@ def relu(input: Any, inplace: bool = False) -> Any:
     return input.relu_() if inplace else nt.relu(input)
 
 
-def _finish(input: Any, output: Any, inplace: bool) -> Any:
-    return input.copy_(output) if inplace else output
-
-
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x is positive, else `negative_slope * x`.
 
     >>> nt.nn.functional.leaky_relu(nt.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return leaky_relu_(input, negative_slope) if inplace else nt.ops.activation.leaky_relu(input, negative_slope)
+    return activation_functions.leaky_relu_(input, negative_slope) if inplace else nt.ops.activation.leaky_relu(input, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -209,7 +224,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> nt.nn.functional.elu(nt.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return elu_(input, alpha) if inplace else nt.ops.activation.elu(input, alpha)
+    return activation_functions.elu_(input, alpha) if inplace else nt.ops.activation.elu(input, alpha)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -229,7 +244,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     >>> nt.nn.functional.silu(nt.tensor([0.0, 2.0]))
     tensor([0.0000, 1.7616])
     """
-    return _finish(input, nt.ops.activation.silu(input), inplace)
+    return nt.ops.activation_units.changed("silu", input) if inplace else nt.ops.activation.silu(input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

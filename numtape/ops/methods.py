@@ -34,6 +34,19 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     spatial,
     special,
     subscript,
+    arithmetic,
+    attention,
+    batch_norm,
+    compare,
+    copy,
+    creation,
+    distance,
+    embedding,
+    index,
+    linalg,
+    norm,
+    part,
+    random,
     view,
 )
 from numtape.tensor import Tensor
@@ -344,6 +357,7 @@ _FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
 _METHOD_ONLY |= ask.METHODS | bits.METHODS | pointwise.METHODS | special.METHODS
 _FUNCTION_ONLY |= ask.FUNCTION_ONLY | reduce_more.FUNCTION_ONLY | special.FUNCTION_ONLY
 _PRIVATE |= special.HIDDEN
+_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY | distance.FUNCTION_ONLY | embedding.FUNCTION_ONLY
 
 
 def install() -> dict:

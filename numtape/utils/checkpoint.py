@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numtape as nt
-from numtape.autograd import recompute
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 
@@ -64,7 +63,7 @@ def checkpoint(
             if preserve_rng_state:
                 nt.set_rng_state(now)
 
-    return recompute.recomputed(run)
+    return nt.autograd.recompute.recomputed(run)
 
 
 def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
