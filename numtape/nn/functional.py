@@ -20,7 +20,6 @@ from numtape.nn import (
     normalization_functions,
 )
 from numtape.nn.activation_functions import *  # noqa: F403
-from numtape.nn.activation_functions import elu_, leaky_relu_
 from numtape.nn.alignment_functions import *  # noqa: F403
 from numtape.nn.attention_functions import *  # noqa: F403
 from numtape.nn.distance_functions import *  # noqa: F403

@@ -3,8 +3,8 @@
 from numtape.ops import (
     activation,
     activation_units,
-    along,
     alignment,
+    along,
     arithmetic,
     ask,
     attention,

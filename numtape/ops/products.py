@@ -6,10 +6,9 @@ import itertools
 import math
 
 from numtape import dtypes, layout
-from numtape.dispatch.functions import into
 from numtape.ops.arrange import given
 from numtape.ops.copy import tensor_of
-from numtape.ops.creation import linspace, zeros
+from numtape.ops.creation import zeros
 from numtape.ops.define import composite
 from numtape.ops.index import cat
 from numtape.ops.linalg import _added, _check, addmm, addmv, baddbmm, bmm, matmul, outer
@@ -288,17 +287,5 @@ def powers(t: Tensor, n: int, falling: bool) -> Tensor:
     return flip(found, -1) if falling else found
 
 
-@composite(creation=True)
-def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
-    "`steps` numbers from base**start to base**end, both included, with equal ratios."
-    if steps < 0:
-        raise RuntimeError(f"logspace: number of steps must be non-negative, got {steps}")
-    kind = dtypes.get_default_dtype() if dtype is None else dtypes.check("logspace", dtype)
-    exponents = linspace(start, end, steps, dtype=dtypes.float64, device=device)
-    found = (exponents.new_full((), float(base)) ** exponents).to(kind)
-    found = found if out is None else into("logspace", found, out)
-    return found.requires_grad_() if requires_grad else found
-
-
-FUNCTION_ONLY = {"tensordot", "chain_matmul", "cdist", "vander", "logspace"}
+FUNCTION_ONLY = {"tensordot", "chain_matmul", "cdist", "vander"}
 METHOD_ONLY = {f"{f.__name__}_": written(f"{f.__name__}_", f) for f in (addmm, addmv, baddbmm, addbmm, addr)}
