@@ -72,7 +72,7 @@ SAMPLES = {
     "_trigamma": [("one", lambda m, t: m.polygamma(1, t), (positive,)), ("negative", lambda m, t: m.polygamma(1, t), (x,))],
     "_polygamma": [("two", lambda m, t: m.polygamma(2, t), (positive,)), ("three", lambda m, t: m.polygamma(3, t), (positive,))],
     "polygamma": [("none", lambda m, t: m.polygamma(0, t), (positive,)), ("one", lambda m, t: t.polygamma(1), (x,)), ("four", lambda m, t: m.polygamma(4, t), (positive,))],
-    "_zeta": [("two", lambda m, s, t: m.special.zeta(s.detach(), t), (above, positive)), ("number", lambda m, t: m.special.zeta(2.0, t), (positive,))],
+    "_zeta": [("two", lambda m, t: m.special.zeta(2.0, t), (positive,)), ("broken", lambda m, t: m.special.zeta(3.5, t), (positive,))],
     "mvlgamma": [("one", lambda m, t: m.mvlgamma(t, 1).contiguous(), (positive,)), ("three", lambda m, t: t.mvlgamma(3).contiguous(), (above + 1.0,))],
     "special_erfcx": [("one", special("erfcx"), (x,))],
     "special_ndtr": [("one", special("ndtr"), (x,))],

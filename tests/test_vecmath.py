@@ -89,7 +89,7 @@ UNARY = {
     "sigmoid": (sigmoid, (-105, 30), (-746, 50), 1, 1),
     "softplus": (softplus, (-104, 20), (-746, 50), 2, 2),
     "asinh": (np.arcsinh, (-50, 50), (-50, 50), 2, 2),
-    "acosh": (np.arccosh, (1, 50), (1, 50), 2, 2),
+    "acosh": (np.arccosh, (1, 50), (1, 50), 3, 3),
     "atanh": (np.arctanh, (-1, 1), (-1, 1), 2, 2),
     "sqrt": (np.sqrt, (0, 1e3), (0, 1e3), 0.501, 0.501),
     "rsqrt": (lambda x: 1 / np.sqrt(x), (0, 1e3), (0, 1e3), 2, 2),
