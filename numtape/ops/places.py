@@ -97,37 +97,47 @@ def zeros(shape, like: Tensor) -> Tensor:
 def find(name: str, x: Tensor, dims, indices, *, wrap=True, kind=IndexError) -> tuple[Tensor, tuple[int, ...]]:
     """The offset in x of each place, as int64 of one dim, and the indices' common shape. Every index is checked here."""
     s = x._spec
-    try:
-        shape = layout.broadcast_shapes(name, *(i._spec.shape for i in indices))
-    except RuntimeError:
-        listed = ", ".join(str(list(i.shape)) for i in indices)
-        raise IndexError(f"{name}: shape mismatch: indexing tensors could not be broadcast together with shapes {listed}") from None
-    same_device(name, x, *indices)
-    found = empty(spec_of(dtypes.int64, s.device, (prod(shape),)), name)
-    if found._spec.numel:
-        steps = [layout.expand_strides(i._spec.shape, i._spec.strides, shape) for i in indices]
-        sizes, (_, *steps) = layout.coalesce(shape, layout.contiguous_strides(shape), *steps)
-        ranges = [(s.shape[d], s.strides[d], -s.shape[d] if wrap else 0) for d in dims]
+    key = ("find", s, dims, wrap, *[i._spec for i in indices])
+    known = _tables.get(key)
+    if known is None:
+        known = _remember(key, _finding(name, s, dims, indices, wrap))
+    table, spec, shape = known
+    found = empty(spec, name)
+    if table is not None:
         cells = [error_cell(name, s.device, s.shape[d], d) for d in dims]
-        key = ("positions", s.device, sizes, *steps, *ranges)
-        table = _table(key, s.device, lambda places: places.positions(sizes, steps, ranges))
         launch(table.address, found._address, *[i._address for i in indices], *[c.address for c in cells])
         check(cells, kind)
     return found, shape
 
 
+def _finding(name: str, s, dims, indices, wrap):
+    """The launch that finds places in a tensor of spec s (None: there are none), the spec of its result, and the indices' common shape."""
+    try:
+        shape = layout.broadcast_shapes(name, *(i._spec.shape for i in indices))
+    except RuntimeError:
+        listed = ", ".join(str(list(i.shape)) for i in indices)
+        raise IndexError(f"{name}: shape mismatch: indexing tensors could not be broadcast together with shapes {listed}") from None
+    if any(i._spec.device is not s.device for i in indices):
+        raise RuntimeError(f"{name}: expected all tensors on one device, got the tensor on {s.device} and indices on {', '.join(str(i.device) for i in indices)}")
+    spec = spec_of(dtypes.int64, s.device, (prod(shape),))
+    if not spec.numel:
+        return None, spec, shape
+    steps = [layout.expand_strides(i._spec.shape, i._spec.strides, shape) for i in indices]
+    sizes, (_, *steps) = layout.coalesce(shape, layout.contiguous_strides(shape), *steps)
+    ranges = [(s.shape[d], s.strides[d], -s.shape[d] if wrap else 0) for d in dims]
+    with placing(s.device):
+        return pattern(s.device, "places").positions(sizes, steps, ranges), spec, shape
+
+
 _tables: dict = {}
 
 
-def _table(key, device, make):
-    """The launch laid out by `make(module of the pattern)`, remembered."""
-    table = _tables.get(key)
-    if table is None:
-        if len(_tables) > 4096:
-            _tables.clear()
-        with placing(device):
-            table = _tables[key] = make(pattern(device, "places"))
-    return table
+def _remember(key, value):
+    """Keep a launch, or launches, laid out for specs."""
+    if len(_tables) > 4096:
+        _tables.clear()
+    _tables[key] = value
+    return value
 
 
 def _arrangement(x: Tensor, dims, shape) -> tuple[int, list[int]]:
@@ -148,17 +158,27 @@ def read(name: str, x: Tensor, dims, indices, *, wrap=True, kind=IndexError) -> 
     """What stands at the places of x, recorded."""
     s, indices = x._spec, tuple(whole_numbers(i) for i in indices)
     places, shape = find(name, x, dims, indices, wrap=wrap, kind=kind)
-    first, rest = _arrangement(x, dims, shape)
-    out = empty(spec_of(s.dtype, s.device, result_shape(x, dims, shape)), name)
-    if out._spec.numel:
-        strides = out._spec.strides
-        own = (*strides[:first], *strides[first + len(shape) :])
-        sizes, steps = layout.coalesce(tuple(s.shape[d] for d in rest), own, tuple(s.strides[d] for d in rest))
-        step = strides[first + len(shape) - 1] if shape else 0
-        count, code = places._spec.numel, MEMORY[s.dtype.itemsize]
-        key = ("read", s.device, code, count, step, sizes, *steps)
-        launch(_table(key, s.device, lambda m: m.read(code, count, step, sizes, steps)).address, out._address, x._address, places._address)
+    key = ("read", s, dims, shape)
+    table, spec = _tables.get(key) or _remember(key, _reading(x, dims, shape))
+    out = empty(spec, name)
+    if table is not None:
+        launch(table.address, out._address, x._address, places._address)
     return recorded(out, name, (x,), lambda node, g: (add_into_zeros(name, g, dims, node.unpack(), s),), save=indices)
+
+
+def _reading(x: Tensor, dims, shape):
+    """The launch that reads places of x (None: there are none), and the spec of its result."""
+    s = x._spec
+    first, rest = _arrangement(x, dims, shape)
+    spec = spec_of(s.dtype, s.device, result_shape(x, dims, shape))
+    if not spec.numel:
+        return None, spec
+    strides = spec.strides
+    own = (*strides[:first], *strides[first + len(shape) :])
+    sizes, steps = layout.coalesce(tuple(s.shape[d] for d in rest), own, tuple(s.strides[d] for d in rest))
+    step = strides[first + len(shape) - 1] if shape else 0
+    with placing(s.device):
+        return pattern(s.device, "places").read(MEMORY[s.dtype.itemsize], prod(shape), step, sizes, steps), spec
 
 
 def add_into_zeros(name: str, g: Tensor, dims, indices, spec) -> Tensor:
@@ -184,21 +204,29 @@ def write_places(name: str, x: Tensor, dims, indices, value: Tensor, how: str, f
     places, shape = found or find(name, x, dims, indices)
     if not value._spec.numel or not places._spec.numel:
         return
-    first, rest = _arrangement(x, dims, shape)
     value = alias(value) if value._storage is not x._storage else contiguous(alias(value).clone())
-    n = len(shape)
-    common = value._spec.strides[first : first + n]
-    step = layout.view_strides(shape, common, (prod(shape),))
-    if step is None:
+    key = ("write", how, s, value._spec, dims, shape)
+    table = _tables.get(key) or _remember(key, _writing(x, dims, shape, value, how))
+    if table == "copy":
         value = contiguous(value)
-        step = layout.view_strides(shape, value._spec.strides[first : first + n], (prod(shape),))
-    own = (*value._spec.strides[:first], *value._spec.strides[first + n :])
-    sizes, steps = layout.coalesce(tuple(s.shape[d] for d in rest), tuple(s.strides[d] for d in rest), own)
-    count = places._spec.numel
-    code = MEMORY[s.dtype.itemsize] if how == "store" else s.dtype.code
-    key = ("write", s.device, how, code, count, step, sizes, *steps)
-    table = _table(key, s.device, lambda m: m.write(how, code, stored(m, how, s.dtype), count, step[0], sizes, steps))
+        key = ("write", how, s, value._spec, dims, shape)
+        table = _tables.get(key) or _remember(key, _writing(x, dims, shape, value, how))
     launch(table.address, x._address, value._address, places._address)
+
+
+def _writing(x: Tensor, dims, shape, value: Tensor, how: str):
+    """The launch that writes a value at places of x; "copy" where the value's strides over places are not one, so that it must be copied."""
+    s = x._spec
+    first, rest = _arrangement(x, dims, shape)
+    strides, n = value._spec.strides, len(shape)
+    step = layout.view_strides(shape, strides[first : first + n], (prod(shape),))
+    if step is None:
+        return "copy"
+    sizes, steps = layout.coalesce(tuple(s.shape[d] for d in rest), tuple(s.strides[d] for d in rest), (*strides[:first], *strides[first + n :]))
+    code = MEMORY[s.dtype.itemsize] if how == "store" else s.dtype.code
+    with placing(s.device):
+        module = pattern(s.device, "places")
+        return module.write(how, code, stored(module, how, s.dtype), prod(shape), step[0], sizes, steps)
 
 
 def put(name, x: Tensor, dims, indices, value: Tensor, *, accumulate=False, inplace=False, wrap=True, kind=IndexError, keep_layout=True) -> Tensor:

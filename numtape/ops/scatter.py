@@ -218,7 +218,7 @@ def _scatter_reduce(name: str, x: Tensor, dim, index, src, reduce, include_self:
             return g if include_self else scatter(g, d, saved, 0), gather(g, d, saved)
     else:
         rule = _pull_product if reduce == "prod" else _pull_extremum
-        save = (index, _before(x) if inplace else x, src)
+        save = (index, _before(x) if inplace else x, _before(src) if src._storage is x._storage else src)
 
         def pull(node, g):
             saved, own, values = node.unpack()

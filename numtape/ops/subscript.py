@@ -189,12 +189,19 @@ def _places(base: Tensor, found):
     return base, tuple(dims), indices
 
 
+def _rows(index, x: Tensor) -> bool:
+    """The commonest index by a tensor: rows of the first dim."""
+    return type(index) is Tensor and index._spec.dtype is dtypes.int64 and index._spec.ndim and x._spec.ndim and index._spec.device is x._spec.device
+
+
 @composite
 def getitem(input, index):
     "x[index]: a view for ints, slices, None and Ellipsis; a copy of what integer tensors, lists and masks name."
     x = tensor_of("getitem", input)
     if type(index) is int and x._spec.ndim:
         return select(x, 0, index)
+    if _rows(index, x):
+        return places.read("index", x, (0,), (index,))
     if _basic(index):
         return _viewed(x, index)
     base, dims, indices = _places(*_taken_apart(x, index))
@@ -217,7 +224,7 @@ def setitem(self, index, value):
             target.copy_(_values(self, value))
         return
     check_inplace(self, "index_put_")
-    base, found = _taken_apart(self, index)
+    base, found = (self, [(0, index)]) if _rows(index, self) else _taken_apart(self, index)
     if not found:  # a list that was read as a tuple of basic items
         base[...] = value
         return

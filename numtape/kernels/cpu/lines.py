@@ -35,22 +35,22 @@ for i in range(length):
 GATHER = """
 for i in range(length):
     k = in1[i * step2]
-    if k < 0 or k >= size:
-        bad[0] = 1
-        bad[1] = in1[i * step2]
-    else:
+    if u64(k) < u64(size):  # one comparison: a negative index is a large one
         out0[i * step0] = in0[k * step1]
+    else:
+        bad[0] = 1
+        bad[1] = k
 """
 
 SCATTER = """
 for i in range(length):
     k = in1[i * step2]
-    if k < 0 or k >= size:
-        bad[0] = 1
-        bad[1] = in1[i * step2]
-    else:
+    if u64(k) < u64(size):
         old, new = out0[k * step0], in0[i * step1]
         out0[k * step0] = {stored}
+    else:
+        bad[0] = 1
+        bad[1] = k
 """
 
 # What SCATTER stores where `old` stands, of dtype {code}, and `new` comes. A NaN is the largest and the smallest.
