@@ -98,7 +98,8 @@ def inverse(A: Tensor, name="linalg.inv") -> Tensor:
 
 
 def determinant(A: Tensor) -> Tensor:
-    out = _given_back(A, np.linalg.det(_array(A)))
+    with np.errstate(over="ignore"):  # NumPy computes in float64: what float32 cannot hold is inf
+        out = _given_back(A, np.linalg.det(_array(A)))
 
     def pull(node, g):
         (x,) = node.unpack()
