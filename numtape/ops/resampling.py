@@ -262,7 +262,7 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
         weight = weights[0][choice[0]]
         for w, k in zip(weights[1:], choice[1:]):
             weight = weight * w[k]
-        part = where(inside, values, 0.0) * where(inside, weight, 0.0)
+        part = where(inside, values, 0.0) * weight
         total = part if total is None else total + part
     assert total is not None
     return total.reshape(n, c, *grid.shape[1:-1])

@@ -115,6 +115,7 @@ WINDOWS = """
 LOOPS = """
         for od in range(OD):
             for oh in range(OH):
+                first, behind, across = rows[oh], rows[OH + oh], dims[2 * OD + od] * rows[2 * OH + oh]
                 for ow in range(OW):
 """
 
@@ -130,7 +131,7 @@ def kernel(args, start, stop):
         x = in_{code}(p[2] + {size} * plane * D * H * W){loops}                    best = {code}({lowest})
                     at = (dims[od] * H + rows[oh]) * W + columns[ow]
                     for d in range(dims[od], dims[OD + od], SD):
-                        for h in range(rows[oh], rows[OH + oh], SH):
+                        for h in range(first, behind, SH):
                             line = (d * H + h) * W
                             for w in range(columns[ow], columns[OW + ow], SW):
                                 value = x[line + w]
@@ -148,15 +149,16 @@ from numtape.kernels.intrinsics import *
 
 
 def kernel(args, start, stop):
-    p = slots(args){windows}    for plane in range(start, stop):
+    p = slots(args)
+    fixed = p[12]{windows}    for plane in range(start, stop):
         out = out_{code}(p[0] + {size} * plane * OD * OH * OW)
         x = in_{code}(p[1] + {size} * plane * D * H * W){loops}                    total = {code}(0)
                     for d in range(dims[od], dims[OD + od], SD):
-                        for h in range(rows[oh], rows[OH + oh], SH):
+                        for h in range(first, behind, SH):
                             line = (d * H + h) * W
                             for w in range(columns[ow], columns[OW + ow], SW):
                                 total = {code}(total + x[line + w])
-                    count = p[12] if p[12] != 0 else dims[2 * OD + od] * rows[2 * OH + oh] * columns[2 * OW + ow]
+                    count = fixed if fixed != 0 else across * columns[2 * OW + ow]
                     out[(od * OH + oh) * OW + ow] = {code}(total / {code}(count))
 '''
 
@@ -166,14 +168,15 @@ from numtape.kernels.intrinsics import *
 
 
 def kernel(args, start, stop):
-    p = slots(args){windows}    for plane in range(start, stop):
+    p = slots(args)
+    fixed = p[12]{windows}    for plane in range(start, stop):
         out = out_{code}(p[0] + {size} * plane * D * H * W)
         x = in_{code}(p[1] + {size} * plane * OD * OH * OW)
         for i in range(D * H * W):
-            out[i] = {code}(0){loops}                    count = p[12] if p[12] != 0 else dims[2 * OD + od] * rows[2 * OH + oh] * columns[2 * OW + ow]
+            out[i] = {code}(0){loops}                    count = fixed if fixed != 0 else across * columns[2 * OW + ow]
                     share = {code}(x[(od * OH + oh) * OW + ow] / {code}(count))
                     for d in range(dims[od], dims[OD + od], SD):
-                        for h in range(rows[oh], rows[OH + oh], SH):
+                        for h in range(first, behind, SH):
                             line = (d * H + h) * W
                             for w in range(columns[ow], columns[OW + ow], SW):
                                 out[line + w] = {code}(out[line + w] + share)
