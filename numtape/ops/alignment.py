@@ -29,7 +29,7 @@ def _share(k):
     return rule
 
 
-@formula(vjp=(_share(0), _share(1), _share(2), None, lambda g: g), inplace=False, method=False)
+@formula(vjp=(_share(0), _share(1), _share(2), _share(2), lambda g: g), inplace=False, method=False, floats=True)
 def _alignment_step(x, y, z, barrier, emission):
     "log(e**x + e**y + e**(z + barrier)) + emission: the ways to stand at a label, from it, the one before, or the one before that."
     a, b, c, top = _weighed(x, y, z, barrier)
