@@ -33,7 +33,7 @@ def _share(k):
 def _alignment_step(x, y, z, barrier, emission):
     "log(e**x + e**y + e**(z + barrier)) + emission: the ways to stand at a label, from it, the one before, or the one before that."
     a, b, c, top = _weighed(x, y, z, barrier)
-    return log(exp(a) + exp(b) + exp(c)) + top + emission
+    return log(exp(a) + exp(b) + exp(c)) + (top + emission)
 
 
 def padded_targets(targets, lengths, longest):
