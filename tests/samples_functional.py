@@ -149,5 +149,5 @@ SAMPLES |= {
 }
 
 SAMPLES["_alignment_step"] = [
-    ("five", private("_alignment_step", lambda m, a, b, c, d, e: m.logsumexp(m.stack([a, b, c + d]) * 1.0, 0) + e), (x, y, data(4, 5, seed=2), data(5, seed=5), data(4, 1))),
+    ("five", private("_alignment_step", lambda m, a, b, c, d, e: floating(a.exp() + b.exp() + (c + d).exp(), a).log() + e), (x, y, data(4, 5, seed=2), data(5, seed=5), data(4, 1))),
 ]

@@ -29,11 +29,11 @@ def _share(k):
     return rule
 
 
-@formula(vjp=(_share(0), _share(1), _share(2), None, lambda g: g), inplace=False, method=False)
+@formula(vjp=(_share(0), _share(1), _share(2), _share(2), lambda g: g), inplace=False, method=False, floats=True)
 def _alignment_step(x, y, z, barrier, emission):
     "log(e**x + e**y + e**(z + barrier)) + emission: the ways to stand at a label, from it, the one before, or the one before that."
     a, b, c, top = _weighed(x, y, z, barrier)
-    return log(exp(a) + exp(b) + exp(c)) + top + emission
+    return log(exp(a) + exp(b) + exp(c)) + (top + emission)
 
 
 def padded_targets(targets, lengths, longest):
