@@ -89,7 +89,7 @@ def set_default_tensor_type(t: str | TensorType) -> None:
     >>> nt.get_default_dtype()
     numtape.float32
     """
-    found = t
+    found: object = t
     if isinstance(t, str):
         _, _, name = t.rpartition(".")
         found = (CUDA_TYPES if ".cuda." in t else TYPES).get(name)
@@ -124,7 +124,9 @@ class memory_format(_Constant):
 
 
 def _constant(name: str) -> _Constant:
-    return PUBLIC[name]
+    found = PUBLIC[name]
+    assert isinstance(found, _Constant)
+    return found
 
 
 strided = layout("strided")

@@ -73,7 +73,7 @@ def _difference(actual, expected, rtol, atol, equal_nan, checks, place) -> str |
     if isinstance(actual, kinds[0]) and isinstance(expected, kinds[0]) and not isinstance(actual, str) and not isinstance(expected, str):
         if len(actual) != len(expected):
             return _at(place, f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
-        pairs = enumerate(zip(actual, expected))
+        pairs: collections.abc.Iterable = enumerate(zip(actual, expected))
     elif isinstance(actual, kinds[1]) and isinstance(expected, kinds[1]):
         if set(actual) != set(expected):
             missing, extra = sorted(set(expected) - set(actual)), sorted(set(actual) - set(expected))

@@ -13,7 +13,7 @@ __all__ = [
 
 
 def _apply(name: str, inplace: bool, input: Any, *args: Any) -> Any:
-    units = nt.ops.activation_units
+    units: Any = nt.ops.activation_units
     return units.changed(name, input, *args) if inplace else units.TABLE[name].public(input, *args)
 
 
