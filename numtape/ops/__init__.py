@@ -46,6 +46,5 @@ from numtape.ops import (
     view,
 )
 
-PUBLIC = methods.install() | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
-PUBLIC |= shaping.FUNCTIONS
-PUBLIC = methods.install() | ask.PUBLIC | {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
+FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
+PUBLIC = methods.install() | ask.PUBLIC | shaping.FUNCTIONS | FUSED

@@ -329,24 +329,20 @@ _METHOD_ONLY = {
     "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
     "as_strided_pull": part.as_strided_pull, "as_strided_scatter_pull": part.as_strided_scatter_pull,
 }  # fmt: skip
-_METHOD_ONLY |= subscript.METHODS | masks.METHODS | scatter.METHODS | along.METHODS
 _FUNCTION_ONLY = {
     "tensor", "as_tensor", "from_numpy", "scalar_tensor", "arange", "linspace", "eye", "empty", "zeros", "ones", "full", "rand", "randn",
     "randint", "randperm", "normal", "cat", "concat", "concatenate", "stack", "einsum", "broadcast_tensors", "where", "empty_like", "zeros_like",
     "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "layer_norm",
 }  # fmt: skip
-_PRIVATE |= spatial.PRIVATE
-_FUNCTION_ONLY |= spatial.FUNCTION_ONLY
-_METHOD_ONLY, _FUNCTION_ONLY = _METHOD_ONLY | running.METHODS | sampling.METHODS, _FUNCTION_ONLY | running.FUNCTION_ONLY | sampling.FUNCTION_ONLY | counting.FUNCTION_ONLY
-_METHOD_ONLY |= shaping.METHODS
-_FUNCTION_ONLY |= shaping.FUNCTION_ONLY
-_PRIVATE |= shaping.PRIVATE
-_PRIVATE |= activation_units.PRIVATE | attention.PRIVATE
-_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY
-_METHOD_ONLY |= ask.METHODS | bits.METHODS | pointwise.METHODS | special.METHODS
-_FUNCTION_ONLY |= ask.FUNCTION_ONLY | reduce_more.FUNCTION_ONLY | special.FUNCTION_ONLY
-_PRIVATE |= special.HIDDEN
-_FUNCTION_ONLY |= activation_units.FUNCTION_ONLY | batch_norm.FUNCTION_ONLY | distance.FUNCTION_ONLY | embedding.FUNCTION_ONLY
+# What the subjects add: METHODS (method only, by name), FUNCTION_ONLY and PRIVATE (names in neither place, or under another one).
+_PARTS = (
+    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, masks, pointwise, reduce_more, running, sampling,
+    scatter, shaping, spatial, special, subscript,
+)  # fmt: skip
+for _part in _PARTS:
+    _METHOD_ONLY |= getattr(_part, "METHODS", {})
+    _FUNCTION_ONLY |= set(getattr(_part, "FUNCTION_ONLY", ()))
+    _PRIVATE |= set(getattr(_part, "PRIVATE", ())) | set(getattr(_part, "HIDDEN", ()))
 
 
 def install() -> dict:
