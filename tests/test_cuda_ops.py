@@ -18,7 +18,7 @@ from numtape.op import TABLE
 
 pytestmark = pytest.mark.gpu
 
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float32", "float64")
+DTYPES = ("bool", "uint8", "int32", "int64", "float64")
 LIMITS = (pathlib.Path(__file__).parents[1] / "docs" / "cuda.md").read_text().partition("## Limits")[2]
 NEAR = {"float32": (2e-6, 1e-6), "float64": (1e-13, 1e-14)}  # where the order of additions differs
 SAME_BITS = {"elementwise"}
@@ -101,7 +101,7 @@ def gradients(m, sample, kind):
 
 @pytest.mark.parametrize("name", DEEP)
 def test_gradients(name):
-    for sample in samples_of(name)[:4]:
+    for sample in samples_of(name)[:2]:
         theirs = outcome(lambda s=sample: gradients(nt, s, "float64"))
         if isinstance(theirs, Exception):
             continue
