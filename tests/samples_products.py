@@ -25,7 +25,7 @@ SAMPLES = {
         ("one", lambda m, t, u: m.tensordot(t, u, 1), (A, B)), ("two", lambda m, t, u: m.tensordot(t, u), (batch_a, data(4, 3, 2))), ("none", lambda m, t, u: m.tensordot(t, u, dims=0), (A, vector3)),
         ("lists", lambda m, t, u: m.tensordot(t, u, ([0, 2], [0, 1])), (batch_a, batch_b)), ("broadcast", lambda m, t, u: m.tensordot(t, u, ([1], [0])), (A, data(1, 2))),
     ],
-    "kron": [("", lambda m, t, u: m.kron(t, u).contiguous(), (A, data(2, 2))), ("ranks", lambda m, t, u: t.kron(u).contiguous(), (vector3, A)), ("number", lambda m, t, u: m.kron(t, u.contiguous()).contiguous(), (number, A))],
+    "kron": [("", lambda m, t, u: m.kron(t, u).contiguous(), (A, data(2, 2))), ("ranks", lambda m, t, u: t.kron(u.contiguous()).contiguous(), (vector3, A)), ("number", lambda m, t, u: m.kron(t, u.contiguous()).contiguous(), (number, A))],
     "chain_matmul": [("", _chain, (A, B, data(5, 2))), ("four", _chain, (data(2, 4), A, B, data(5, 6)))],
     "cross": [("dim", lambda m, t, u: m.cross(t, u, dim=1), (A, data(4, 3, seed=1))), ("first", lambda m, t, u: m.cross(t, u, dim=0), (B, data(3, 5, seed=1))), ("broadcast", lambda m, t, u: t.cross(u, -1), (batch_a, data(1, 1, 3)))],
     "cdist": [(f"{p}", lambda m, t, u, p=p: m.cdist(t, u, p), (rows, others)) for p in (2, 1, math.inf, 3, 1.5, 0)]

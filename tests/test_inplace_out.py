@@ -215,4 +215,8 @@ def test_gradient_through_in_place(torch, name):
         found = m.autograd.grad(result, wanted, seeds, allow_unused=True)
         return [m.zeros_like(t) if g is None else g for t, g in zip(wanted, found)]
 
-    equal(outcome(lambda: grads(nt)), outcome(lambda: grads(torch)), f"{name}_", (1e-9, 1e-10), memory=False)
+    mine, theirs = outcome(lambda: grads(nt)), outcome(lambda: grads(torch))
+    if isinstance(theirs, NotImplementedError):  # PyTorch has no derivative of some in-place functions; here they follow from the rules
+        assert not isinstance(mine, Exception)
+        return
+    equal(mine, theirs, f"{name}_", (1e-9, 1e-10), memory=False)

@@ -49,6 +49,8 @@ def sinc(x):
 @formula(vjp=(lambda g, x, out: g * (x / out), lambda g, y, out: g * (y / out)), floats=True)
 def hypot(x, y):
     "sqrt(x * x + y * y) without leaving the range of the dtype."
+    kind = (x + y).dtype  # a bool or a whole number beside a float counts as one
+    x, y = x.to(kind), y.to(kind)
     long, short = maximum(x.abs(), y.abs()), minimum(x.abs(), y.abs())
     ratio = short / long
     return where(isinf(x) | isinf(y), math.inf, where(long == 0, long, long * (ratio * ratio + 1).sqrt()))
