@@ -47,4 +47,4 @@ from numtape.ops import (
 )
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
-PUBLIC = methods.install() | ask.PUBLIC | shaping.FUNCTIONS | FUSED
+PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | FUSED
