@@ -27,7 +27,7 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
     target = dispatcher.targetdescr
     target.options.parse_as_flags(flags, dispatcher.targetoptions)
     flags.no_compile = True  # machine code is made below, once; Numba's own copy would take a tenth of the time
-    with warnings.catch_warnings(), _wrapping():
+    with warnings.catch_warnings(), wrapping(numbers):
         warnings.simplefilter("ignore", errors.NumbaWarning)
         compiled = compiler.compile_extra(
             target.typing_context, target.target_context, function, (types.int64,) * parameters, types.int64 if returns else types.void, flags, {}
@@ -51,8 +51,9 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
 
 
 @contextlib.contextmanager
-def _wrapping():
-    """Integers wrap around. Numba promises LLVM that signed ones never overflow, and LLVM leaves out what could not be then."""
+def wrapping(numbers):
+    """Integers wrap around. Numba promises LLVM that signed ones never overflow, and LLVM leaves out what could not be then.
+    `numbers` is the module of Numba's integer arithmetic, of which numba-cuda has one of its own."""
     with _lock:
         flags = numbers._int_arith_flags
         numbers._int_arith_flags = lambda kind: []

@@ -11,9 +11,10 @@ from numtape.dispatch.functions import into
 from numtape.ops import places
 from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite
+from numtape.ops.diagonal import diagonal
 from numtape.ops.index import gather
 from numtape.ops.masks import split_positions
-from numtape.ops.part import part, select
+from numtape.ops.part import select
 from numtape.ops.select import where
 from numtape.ops.view import expanded, reshape, view
 from numtape.spec import spec_of
@@ -263,16 +264,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     a, b = layout.dim_of("diagonal_scatter", dim1, x._spec.ndim), layout.dim_of("diagonal_scatter", dim2, x._spec.ndim)
     if a == b:
         raise RuntimeError(f"diagonal_scatter(): diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return _part_written("diagonal_scatter", x, src, lambda t: _diagonal(t, offset, a, b))
-
-
-def _diagonal(x: Tensor, offset: int, a: int, b: int) -> Tensor:
-    s = x._spec
-    size = max(min(s.shape[a], s.shape[b] - offset) if offset >= 0 else min(s.shape[a] + offset, s.shape[b]), 0)
-    rest = [d for d in range(s.ndim) if d not in (a, b)]
-    shape, strides = (*(s.shape[d] for d in rest), size), (*(s.strides[d] for d in rest), s.strides[a] + s.strides[b])
-    start = (offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]) if size else 0
-    return part(x, shape, strides, start, "diagonal", lambda z: _diagonal(z, offset, a, b))
+    return _part_written("diagonal_scatter", x, src, lambda t: diagonal(t, offset, a, b))
 
 
 METHODS = {"index_add_": index_add_, "index_copy_": index_copy_, "index_fill_": index_fill_, "put_": put_}

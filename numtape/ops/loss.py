@@ -7,13 +7,10 @@ import math
 from numtape import graph
 from numtape.dispatch import rows
 from numtape.graph import Symbol
-from numtape.kernels import pattern
 from numtape.ops.define import composite, row
 from numtape.ops.reduce import amax, row_logsumexp_of, sum
-from numtape.ops.scan import run_lines
+from numtape.ops.scatter import check_range
 from numtape.ops.select import where
-from numtape.spec import spec_of
-from numtape.tensor import alias, empty
 
 
 def position(x, dim):
@@ -54,19 +51,6 @@ def cross_entropy_unwatched(input, target, ignore_index):
     synchronisation."""
     counted = target != ignore_index
     classes = where(counted, target, 0)
-    _report_no_class(input, classes)
+    check_range("cross_entropy", classes.unsqueeze(1), 1, input._spec.shape[1], IndexError)
     losses = where(counted, cross_entropy_rows(input, classes), 0.0)
     return losses.sum() / counted.sum()
-
-
-def _report_no_class(scores, target):
-    """Have a kernel look for targets (N,) that are no column of scores (N, C)."""
-    from numtape.ops.index import _error_cell
-
-    s, column = scores._spec, target.unsqueeze(1)
-    lines, error = pattern(s.device, "lines"), _error_cell("cross_entropy", s.device, s.shape[1], 1)
-    code = s.dtype.code
-    text = lines.text("check_target", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=("size, bad = p[3], out_i64(p[4])",))
-    chosen = empty(spec_of(s.dtype, s.device, column._spec.shape), "cross_entropy")
-    run_lines("check_target", text, (chosen, alias(scores), column), 1, 1, (s.shape[1], error.address))
-    error.check()

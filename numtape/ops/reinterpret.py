@@ -306,26 +306,11 @@ def is_set_to(self, tensor):
     return self._storage is tensor._storage and self._address == tensor._address and self._spec is tensor._spec
 
 
-def is_same_size(self, other):
-    """Whether the shapes are equal."""
-    return tensor_of("is_same_size", self)._spec.shape == other._spec.shape
-
-
-def is_nonzero(input):
-    """Whether the one element is not zero."""
-    if input.numel() != 1:
-        raise RuntimeError(f"Boolean value of Tensor with {'no values' if not input.numel() else 'more than one value'} is ambiguous")
-    return bool(input)
-
-
-FUNCTIONS = {
-    "is_same_size": is_same_size, "is_nonzero": is_nonzero, "adjoint": adjoint, "numel": Tensor.numel, "is_floating_point": Tensor.is_floating_point,
-    "is_complex": Tensor.is_complex,
-}  # fmt: skip
+FUNCTIONS = {"adjoint": adjoint}
 METHOD_ONLY = {
     "unfold": unfold_dim, "adjoint": adjoint, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_, "swapaxes_": transpose_, "swapdims_": transpose_,
     "t_": t_, "as_strided_": as_strided_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_, "apply_": apply_, "map_": map_, "storage": storage,
-    "untyped_storage": untyped_storage, "is_set_to": is_set_to, "is_same_size": is_same_size, "is_nonzero": is_nonzero, "tril_": written("tril_", tril),
+    "untyped_storage": untyped_storage, "is_set_to": is_set_to, "tril_": written("tril_", tril),
     "triu_": written("triu_", triu), "H": property(_hermitian, doc="A matrix with rows and columns exchanged."),
     "mH": property(adjoint, doc="The matrices with rows and columns exchanged."),
 }  # fmt: skip

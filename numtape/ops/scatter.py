@@ -63,17 +63,17 @@ def _checked(name: str, x: Tensor, dim, index, src=None):
         for k, n in enumerate(index._spec.shape):
             if src._spec.shape[k] != n:
                 src = narrow(src, k, 0, n)
-    _check_range(name, index, d, own[d])
+    check_range(name, index, d, own[d])
     return d, index, src
 
 
-def _check_range(name: str, index: Tensor, d: int, size: int) -> None:
-    """Look at every index before anything is written."""
+def check_range(name: str, index: Tensor, d: int, size: int, kind=RuntimeError) -> None:
+    """Look at every index before anything is written: an error of that kind where one is no position in a dim of that size."""
     lines, device = pattern(index._spec.device, "lines"), index._spec.device
     cell = places.error_cell(name, device, size, d)
     text = lines.text("index_check", "int64", (), ("i64",), lines.CHECK, extra=2, setup=("size, bad = p[1], out_i64(p[2])",))
     run_lines("index_check", text, (index,), d, index._spec.shape[d], (size, cell.address))
-    places.check((cell,), RuntimeError)
+    places.check((cell,), kind)
 
 
 def _run(name: str, how: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> None:

@@ -37,6 +37,8 @@ with warnings.catch_warnings():
         if shimmed:
             del np.row_stack
 
+from numtape.kernels.compiler import wrapping
+
 __all__ = ["PARAMETER", "PointerModel", "RequireLiteralValue", "cgutils", "compile_cubin", "intrinsic", "lower_getitem", "lower_setitem", "register_model", "types", "versions"]
 
 PARAMETER = "numtape_slots"  # the PTX name of a kernel's one parameter
@@ -89,7 +91,7 @@ def _target(capability):
 def compile_ptx(function, threads: int, capability: tuple[int, int]) -> str:
     """PTX of a kernel that is launched with at most `threads` threads in a block."""
     options = {"opt": 3, "fma": False}
-    with _lock, warnings.catch_warnings(), _wrapping(), _target(capability):
+    with _lock, warnings.catch_warnings(), wrapping(numbers), _target(capability):
         warnings.simplefilter("ignore")
         result = compile_cuda(function, types.void, (types.int64,), nvvm_options=options, cc=capability)
         library = result.library
@@ -112,17 +114,6 @@ def _nvvm(modules, options) -> bytes:
         return unit.compile()
     except Exception as problem:
         raise RuntimeError(f"toolchain: NVVM refused a kernel: {problem}: {unit.get_log() if hasattr(unit, 'get_log') else ''}") from problem
-
-
-@contextlib.contextmanager
-def _wrapping():
-    """Integers wrap around, as on the CPU (see `kernels.compiler`)."""
-    flags = numbers._int_arith_flags
-    numbers._int_arith_flags = lambda kind: []
-    try:
-        yield
-    finally:
-        numbers._int_arith_flags = flags
 
 
 def entry_of(ptx: str) -> str:
