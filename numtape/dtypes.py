@@ -21,13 +21,14 @@ class dtype:
     (4, True, True)
     """
 
-    __slots__ = ("code", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy", "supported")
+    __slots__ = ("arithmetic", "code", "differentiable", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy")
 
-    def __init__(self, name: str, code: str, kind: _pyint, itemsize: _pyint, *, signed: _pybool = True, supported: _pybool = True):
+    def __init__(self, name: str, code: str, kind: _pyint, itemsize: _pyint, *, signed: _pybool = True, arithmetic: str | None = None):
         self.name, self.code, self.kind, self.itemsize = name, code, kind, itemsize
         self.is_floating_point, self.is_complex, self.is_signed = kind == FLOAT, kind == COMPLEX, signed
-        self.supported = supported
-        self.numpy: Any = np.dtype(name) if supported else None
+        self.differentiable = kind >= FLOAT
+        self.arithmetic = arithmetic or code  # the code of the type that kernels compute in: halves only stand in memory
+        self.numpy: Any = None if name == "bfloat16" else np.dtype(name)  # NumPy has no bfloat16
 
     def __repr__(self) -> str:
         return f"numtape.{self.name}"
@@ -36,30 +37,37 @@ class dtype:
         return _by_name, (self.name,)
 
     def to_complex(self) -> dtype:
-        raise _not_yet("dtype.to_complex", complex64)
+        """The complex dtype whose parts are as wide as this one, at least float32."""
+        if self.kind < FLOAT:
+            return get_default_dtype().to_complex()
+        return complex128 if self in (float64, complex128) else complex64
+
+    def to_real(self) -> dtype:
+        """The dtype of the parts of a complex number; a real dtype itself."""
+        return {complex64: float32, complex128: float64}.get(self, self)
 
 
 bool = dtype("bool", "b8", BOOL, 1, signed=False)
 uint8 = dtype("uint8", "u8", INT, 1, signed=False)
+uint16 = dtype("uint16", "u16", INT, 2, signed=False)
+uint32 = dtype("uint32", "u32", INT, 4, signed=False)
+uint64 = dtype("uint64", "u64", INT, 8, signed=False)
 int8 = dtype("int8", "i8", INT, 1)
 int16 = short = dtype("int16", "i16", INT, 2)
 int32 = int = dtype("int32", "i32", INT, 4)
 int64 = long = dtype("int64", "i64", INT, 8)
+float16 = half = dtype("float16", "f16", FLOAT, 2, arithmetic="f32")
+bfloat16 = dtype("bfloat16", "bf16", FLOAT, 2, arithmetic="f32")
 float32 = float = dtype("float32", "f32", FLOAT, 4)
 float64 = double = dtype("float64", "f64", FLOAT, 8)
-# Declared, so that programs find the names; using one raises a clear error.
-float16 = half = dtype("float16", "f16", FLOAT, 2, supported=False)
-bfloat16 = dtype("bfloat16", "bf16", FLOAT, 2, supported=False)
-uint16 = dtype("uint16", "u16", INT, 2, signed=False, supported=False)
-uint32 = dtype("uint32", "u32", INT, 4, signed=False, supported=False)
-uint64 = dtype("uint64", "u64", INT, 8, signed=False, supported=False)
-complex64 = cfloat = dtype("complex64", "c64", COMPLEX, 8, supported=False)
-complex128 = cdouble = dtype("complex128", "c128", COMPLEX, 16, supported=False)
+complex64 = cfloat = dtype("complex64", "c64", COMPLEX, 8)
+complex128 = cdouble = dtype("complex128", "c128", COMPLEX, 16)
 
-SUPPORTED = (bool, uint8, int8, int16, int32, int64, float32, float64)
-DECLARED = (float16, bfloat16, uint16, uint32, uint64, complex64, complex128)
-ALL = {d.name: d for d in SUPPORTED + DECLARED}
-_OF_NUMPY = {d.numpy: d for d in SUPPORTED}
+SUPPORTED = (
+    bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128,
+)  # fmt: skip
+ALL = {d.name: d for d in SUPPORTED}
+_OF_NUMPY = {d.numpy: d for d in SUPPORTED if d.numpy is not None}
 _ALIASES = ("short", "int", "long", "float", "double", "half", "cfloat", "cdouble")
 
 
@@ -67,19 +75,12 @@ def _by_name(name: str) -> dtype:
     return ALL[name]
 
 
-def _not_yet(op: str, kind: dtype) -> RuntimeError:
-    names = ", ".join(d.name for d in SUPPORTED)
-    return RuntimeError(f"{op}: {kind} is not supported yet; supported are {names}")
-
-
 def check(op: str, kind: object) -> dtype:
-    """`kind` as a supported dtype (Python's and NumPy's types are understood), or an error naming `op`."""
+    """`kind` as a dtype (Python's and NumPy's types are understood), or an error naming `op`."""
     if isinstance(kind, dtype):
-        if not kind.supported:
-            raise _not_yet(op, kind)
         return kind
     if kind in _PYTHON:
-        return get_default_dtype() if kind is _pyfloat else _PYTHON[kind]
+        return get_default_dtype() if kind is _pyfloat else get_default_dtype().to_complex() if kind is complex else _PYTHON[kind]
     try:
         return of_numpy(np.dtype(kind), op)  # type: ignore[call-overload]
     except TypeError:
@@ -90,12 +91,10 @@ def of_numpy(kind: np.dtype, op: str = "from_numpy") -> dtype:
     """The dtype of a NumPy dtype."""
     if found := _OF_NUMPY.get(kind):
         return found
-    if declared := ALL.get(kind.name):
-        raise _not_yet(op, declared)
-    raise TypeError(f"{op}: cannot convert an array of {kind}; supported are {', '.join(d.name for d in SUPPORTED)}")
+    raise TypeError(f"{op}: cannot convert an array of {kind}; supported are {', '.join(d.name for d in _OF_NUMPY.values())}")
 
 
-_PYTHON = {_pybool: bool, _pyint: int64, _pyfloat: float32}
+_PYTHON: dict[object, dtype] = {_pybool: bool, _pyint: int64, _pyfloat: float32, complex: complex64}
 
 # ------------------------------------------------------------------------------------------------ promotion
 _default = float32
@@ -107,25 +106,36 @@ def get_default_dtype() -> dtype:
 
 
 def set_default_dtype(d: dtype) -> None:
-    """Set the dtype of new floating-point tensors made from Python numbers: float32 or float64."""
+    """Set the dtype of new floating-point tensors made from Python numbers."""
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(f"set_default_dtype: only floating-point dtypes can be the default, got {d}")
-    _default = check("set_default_dtype", d)
+    _default = d
 
 
-def _promote(a: dtype, b: dtype) -> dtype:
+def _promote(a: dtype, b: dtype) -> dtype | None:
+    """PyTorch's table. Where that refuses unsigned integers beside signed ones, the smallest that holds both; None if there is none."""
     if a is b:
         return a
     if a.kind != b.kind:
-        return a if a.kind > b.kind else b
+        low, high = (a, b) if a.kind < b.kind else (b, a)
+        return complex128 if low is float64 and high is complex64 else high
     if a.kind == INT and a.is_signed != b.is_signed:
         unsigned, signed = (a, b) if b.is_signed else (b, a)
-        return signed if signed.itemsize > unsigned.itemsize else int16
+        return signed if signed.itemsize > unsigned.itemsize else {uint8: int16, uint16: int32, uint32: int64}.get(unsigned)
+    if a.itemsize == b.itemsize:  # the two halves
+        return float32
     return a if a.itemsize > b.itemsize else b
 
 
 _TABLE = {(a, b): _promote(a, b) for a in SUPPORTED for b in SUPPORTED}
+
+
+def _joint(a: dtype, b: dtype) -> dtype:
+    found = _TABLE[a, b]
+    if found is None:
+        raise RuntimeError(f"Promotion for uint64 beside signed integers is not supported, attempted to promote {a.name} and {b.name}; convert one first")
+    return found
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:
@@ -135,7 +145,7 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     >>> nt.promote_types(nt.uint8, nt.int8)
     numtape.int16
     """
-    return _TABLE[check("promote_types", type1), check("promote_types", type2)]
+    return _joint(check("promote_types", type1), check("promote_types", type2))
 
 
 def scalar_dtype(value: object) -> dtype:
@@ -146,6 +156,8 @@ def scalar_dtype(value: object) -> dtype:
         return int64
     if isinstance(value, (_pyfloat, np.floating)):
         return _default
+    if isinstance(value, (complex, np.complexfloating)):
+        return _default.to_complex()
     raise TypeError(f"expected a number, got {type(value).__name__}")
 
 
@@ -153,7 +165,7 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     """A lower-priority operand counts only if it is of a higher kind (PyTorch's combine_categories)."""
     if higher is None or lower is None:
         return higher or lower
-    return _TABLE[higher, lower] if lower.kind > higher.kind else higher
+    return _joint(higher, lower) if lower.kind > higher.kind else higher
 
 
 def promote_operands(dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], numbers: Iterable[dtype]) -> dtype:
@@ -162,7 +174,7 @@ def promote_operands(dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], nu
     for group in (dimensioned, zero_dim, numbers):
         joint = None
         for d in group:
-            joint = d if joint is None else _TABLE[joint, d]
+            joint = d if joint is None else _joint(joint, d)
         parts.append(joint)
     result = _combine(parts[0], _combine(parts[1], parts[2]))
     assert result is not None
@@ -188,14 +200,21 @@ class finfo:
     """
 
     def __init__(self, type: dtype | None = None):
-        d = check("finfo", type or _default)
+        d = check("finfo", type or _default).to_real()
         if not d.is_floating_point:
             raise TypeError(f"finfo: expected a floating-point dtype, got {d}; use iinfo for integers")
-        info = np.finfo(d.numpy)
         self.dtype, self.bits = d.name, d.itemsize * 8
-        self.eps, self.max, self.min = _pyfloat(info.eps), _pyfloat(info.max), _pyfloat(info.min)
-        self.tiny = self.smallest_normal = _pyfloat(info.tiny)
-        self.resolution = _pyfloat(info.resolution)
+        if d is bfloat16:  # 8 bits of fraction, the exponents of float32
+            self.eps, self.tiny, self.resolution = 2.0**-7, 2.0**-126, 0.01
+            self.max = (2 - 2.0**-7) * 2.0**127
+        else:
+            info = np.finfo(d.numpy)
+            self.eps, self.tiny, self.resolution, self.max = (_pyfloat(v) for v in (info.eps, info.tiny, info.resolution, info.max))
+        self.min, self.smallest_normal = -self.max, self.tiny
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name):g}" for name in ("resolution", "min", "max", "eps", "smallest_normal", "tiny"))
+        return f"finfo({values}, dtype={self.dtype})"
 
 
 class iinfo:
@@ -212,3 +231,6 @@ class iinfo:
             raise TypeError(f"iinfo: expected an integer dtype, got {d}; use finfo for floating point")
         info = np.iinfo(d.numpy)
         self.dtype, self.bits, self.max, self.min = d.name, d.itemsize * 8, _pyint(info.max), _pyint(info.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -13,9 +13,10 @@ from collections.abc import Callable, Container, Iterable
 
 from numtape import dtypes
 from numtape.dtypes import dtype
-from numtape.op import Op
+from numtape.op import Op, refuse_complex
 
-PLAIN = {"abs", "sign", "floor_divide", "truncate_divide", "isnan", "isinf", "isfinite", "signbit"}  # in kernels/floatmath.py
+PLAIN = {"abs", "sign", "floor_divide", "truncate_divide", "isnan", "isinf", "isfinite", "signbit", "angle"}  # in kernels/floatmath.py
+COMPLEX = {"c64", "c128"}  # in kernels/complexmath.py
 FULL, ROW = 0, 1  # one value per element, or one per row
 
 
@@ -52,6 +53,9 @@ def call(op: Op, args: tuple) -> Symbol:
     """Write down an elementwise op on symbols and numbers."""
     inputs = tuple(as_symbol(a) for a in args)
     operand_dtypes, result = op.rule(op.name, [(s.dtype, s.priority) for s in inputs])
+    if not op.traits.get("complex"):
+        for kind in operand_dtypes:
+            refuse_complex(op.name, kind)
     if all(s.priority == 2 for s in inputs):  # numbers among themselves: as precise as Python
         operand_dtypes, result = [_widest(d) for d in operand_dtypes], _widest(result)
     return Symbol(
@@ -67,6 +71,8 @@ def call(op: Op, args: tuple) -> Symbol:
 def reduction(op: Op, x: Symbol) -> Symbol:
     """Write down a reduction over the row."""
     kind = op.traits["result"](x.dtype)
+    if not op.traits.get("complex"):
+        refuse_complex(op.name, x.dtype)
     return Symbol(op, (x,), kind, operand_dtypes=(op.traits["operand"](x.dtype),), extent=ROW)
 
 
@@ -86,7 +92,7 @@ def children(node: Symbol) -> tuple[Symbol, ...]:
 
 
 def _widest(kind: dtype) -> dtype:
-    return dtypes.float64 if kind.is_floating_point else kind
+    return dtypes.float64 if kind.is_floating_point else dtypes.complex128 if kind.is_complex else kind
 
 
 def convert(symbol: Symbol, kind: dtype) -> Symbol:
@@ -122,15 +128,19 @@ class Scalar:
         if len(body) != 1 or not isinstance(body[0], ast.Return):
             raise TypeError(f"op {op.name}: a scalar function must be a single return statement")
         self.calls: set[str] = set()
-        self.text = ast.unparse(_Holes(op, self).visit(body[0].value))
+        tree = _Holes(op, self).visit(body[0].value)
+        self.text = ast.unparse(tree)
+        quotients = _Quotients()
+        self.complex_text, self.divides = ast.unparse(quotients.visit(tree)), quotients.found
 
     def fill(self, operands: list[str], names: tuple[str, ...], kind: dtype) -> tuple[str, set[str]]:
         """The expression on named operands computed in `kind`, and the library functions it calls."""
-        suffix = kind.code if kind.is_floating_point else "int"
-        text = self.text
+        suffix = kind.arithmetic if kind.differentiable else "int"
+        text = self.complex_text if kind.is_complex else self.text
         for name, operand in zip(names, operands):
             text = text.replace(f"HOLE_{name}_", operand)
-        return text.replace("HOLETYPE", kind.code).replace("_HOLEKIND", f"_{suffix}"), {f"{c}_{suffix}" for c in self.calls}
+        calls = self.calls | {"divide"} if kind.is_complex and self.divides else self.calls
+        return text.replace("HOLETYPE", kind.arithmetic).replace("_HOLEKIND", f"_{suffix}"), {f"{c}_{suffix}" for c in calls}
 
 
 class _Holes(ast.NodeTransformer):
@@ -148,6 +158,19 @@ class _Holes(ast.NodeTransformer):
     def visit_Attribute(self, node):  # m.exp: a function of the kernels' maths library
         self.scalar.calls.add(node.attr)
         return ast.Name(f"{node.attr}_HOLEKIND")
+
+
+class _Quotients(ast.NodeTransformer):
+    """x / y as a call: Numba's complex quotient raises at zero."""
+
+    found = False
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Div):
+            self.found = True
+            return ast.Call(ast.Name("divide_HOLEKIND"), [node.left, node.right], [])
+        return node
 
 
 def _source_of(fn) -> str:
@@ -221,16 +244,24 @@ class Lowering:
         """The import lines of the library functions that the statements call."""
         modules: dict[str, list[str]] = {}
         for name in sorted(self.calls):
-            module = "intmath" if name.endswith("_int") else "floatmath" if name.rpartition("_")[0] in PLAIN else "vecmath"
+            function, _, kind = name.rpartition("_")
+            module = "intmath" if kind == "int" else "complexmath" if kind in COMPLEX or function == "complex" else "floatmath" if function in PLAIN else "vecmath"
             modules.setdefault(module, []).append(name)
         return "".join(f"from numtape.kernels.{module} import {', '.join(names)}\n" for module, names in modules.items())
 
 
 def conversion(text: str, source: dtype, target: dtype) -> str:
+    """The text of a value of dtype `source` as a `target`, rounded to what that can hold."""
     if source is target:
         return text
     if target is dtypes.bool:
-        return f"({text} != {source.code}(0))"
+        return f"({text} != {source.arithmetic}(0))"
+    if source.is_complex and not target.is_complex:
+        text, source = f"{text}.real", source.to_real()
+    if target.code != target.arithmetic:
+        return f"round_{target.code}({target.arithmetic}({text}))"
+    if source.is_floating_point and target is dtypes.uint64:
+        return f"u64_of({text})"
     if source.is_floating_point and target.kind == dtypes.INT and target is not dtypes.int64:
         return f"{target.code}(i64({text}))"  # as PyTorch on x86: by way of int64, so that 300.0 wraps to 44 in uint8
     return f"{target.code}({text})"
@@ -241,10 +272,16 @@ def number(value, kind: dtype) -> str:
     if kind is dtypes.bool:
         return f"b8({bool(value)})"
     if kind.is_floating_point:
-        value = float(value)
-        if value != value:
-            return f"{kind.code}(nan)"
-        if value in (float("inf"), float("-inf")):
-            return f"{kind.code}({'inf' if value > 0 else '-inf'})"
-        return f"{kind.code}({value!r})"
+        return _real(float(value), kind.arithmetic)
+    if kind.is_complex:
+        part = kind.to_real().code
+        return f"{kind.code}(complex({_real(complex(value).real, part)}, {_real(complex(value).imag, part)}))"
     return f"{kind.code}({int(value)})"
+
+
+def _real(value: float, code: str) -> str:
+    if value != value:
+        return f"{code}(nan)"
+    if value in (float("inf"), float("-inf")):
+        return f"{code}({'inf' if value > 0 else '-inf'})"
+    return f"{code}({value!r})"

@@ -97,10 +97,30 @@ class Op:
         if self.recipes is None:
             places = {"g": -1, "shape": -2, "dim": -3} | {name: k for k, name in enumerate((*self.names, "out"))}
             recipes = []
-            for rule, names in zip(self.vjp or (), self.saves):
+            for i, names in enumerate(self.saves):
+                rule = self.gradient(i)
                 recipes.append(None if rule is None else (rule, tuple(places[n] for n in names), _is_plain(rule)))
             self.recipes = tuple(recipes)
         return self.recipes
+
+    def gradient(self, i: int) -> Any:
+        """The derivative rule of argument i, right for complex numbers too.
+
+        A rule gives g * f'(x). PyTorch's gradient of a complex f is g * conj(f'(x)), which is conj(conj(g) * f'(x)). The ops that are no
+        complex functions of a complex argument (abs, real, ...) say so by the trait `wirtinger`, and their rules are taken as they stand.
+        """
+        rule = self.vjp[i] if self.vjp else None
+        if rule is None or _is_plain(rule) or not hasattr(rule, "__code__") or self.traits.get("wirtinger"):
+            return rule
+        at = self.saves[i].index("g") if "g" in self.saves[i] else None
+
+        def conjugated(*values: Any) -> Any:
+            if at is None or not values[at].dtype.is_complex:
+                return rule(*values)
+            found = rule(*values[:at], values[at].conj(), *values[at + 1 :])
+            return found.conj() if hasattr(found, "conj") else found
+
+        return conjugated
 
     def mask(self, differentiated: int) -> tuple[bool, ...]:
         """Which arguments, and whether the result (last), the rules of the arguments in the bit set `differentiated` name."""
@@ -127,6 +147,12 @@ def _is_plain(rule: Any) -> bool:
 
 def rule_names(rule: Function | None) -> tuple[str, ...]:
     return rule.__code__.co_varnames[: rule.__code__.co_argcount] if rule else ()
+
+
+def refuse_complex(name: str, kind: dtype) -> None:
+    """The error for an op that complex numbers do not have."""
+    if kind.is_complex:
+        raise NotImplementedError(f"{name}: not implemented for {kind.name} tensors; take .real, .imag or .abs() first")
 
 
 # ------------------------------------------------------------------------------------------------ dtype rules
@@ -162,6 +188,12 @@ def subtractable(name: str, operands: list[Operand]) -> Kinds:
     return arithmetic(name, operands)
 
 
+def modulus(name: str, operands: list[Operand]) -> Kinds:
+    """As `numeric`; of complex numbers the result is real."""
+    kinds, d = numeric(name, operands)
+    return kinds, d.to_real()
+
+
 def counting(name: str, operands: list[Operand]) -> Kinds:
     """As `arithmetic`, but booleans become int64."""
     d = promoted(operands)
@@ -172,7 +204,7 @@ def counting(name: str, operands: list[Operand]) -> Kinds:
 def floating(name: str, operands: list[Operand]) -> Kinds:
     """Compute and return in floating point: integers and booleans become the default dtype."""
     d = promoted(operands)
-    d = d if d.is_floating_point else dtypes.get_default_dtype()
+    d = d if d.differentiable else dtypes.get_default_dtype()
     return [d] * len(operands), d
 
 
@@ -194,7 +226,7 @@ def predicate(name: str, operands: list[Operand]) -> Kinds:
 def integral(name: str, operands: list[Operand]) -> Kinds:
     """Booleans and integers only."""
     d = promoted(operands)
-    if d.is_floating_point:
+    if d.differentiable:
         raise RuntimeError(f"{name}: not supported for {d.name} tensors; expected bool or integer dtypes")
     return [d] * len(operands), d
 
@@ -207,4 +239,4 @@ def selecting(name: str, operands: list[Operand]) -> Kinds:
 
 def accumulating(kind: dtype) -> dtype:
     """The dtype of sums and products: integers and booleans add up in int64."""
-    return kind if kind.is_floating_point else dtypes.int64
+    return kind if kind.differentiable else dtypes.int64

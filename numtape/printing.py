@@ -84,6 +84,18 @@ class Column:
         return self.style(value).rjust(self.width)
 
 
+class ComplexColumn:
+    """Complex numbers: one format for all real parts, and one for all imaginary parts."""
+
+    def __init__(self, values: list):
+        self.real, self.imag = Column([v.real for v in values]), Column([v.imag for v in values])
+        self.width = self.real.width + self.imag.width + 1
+
+    def __call__(self, value) -> str:
+        imag = self.imag(value.imag).lstrip() + "j"
+        return self.real(value.real) + (imag if imag[0] in "+-" else f"+{imag}")
+
+
 def _whole(value: float) -> str:
     return f"{value:.0f}." if math.isfinite(value) else f"{value:.0f}"
 
@@ -130,7 +142,8 @@ def _nested(values, ndim: int, indent: int, column: Column, summary: bool) -> st
 def _contents(array: np.ndarray, indent: int) -> str:
     summary = array.size > options.threshold
     shown = _shown(array) if summary else array
-    column = Column(shown.ravel().tolist())
+    values = shown.ravel().tolist()
+    column = ComplexColumn(values) if array.dtype.kind == "c" else Column(values)
     if not summary:
         return _nested(array.tolist(), array.ndim, indent, column, False)
     return _nested(_rows(array, array.ndim), array.ndim, indent, column, True)
@@ -181,11 +194,17 @@ def _suffixes(t: Tensor) -> list[str]:
     return said
 
 
+def _array(t: Tensor) -> np.ndarray:
+    """The elements for printing; NumPy has no bfloat16."""
+    plain = t.detach().cpu()
+    return (plain if plain.dtype.numpy is not None else plain.float()).numpy()
+
+
 def text(t: Tensor) -> str:
     """The text of a tensor."""
     name = "tensor" if type(t).__name__ in ("Tensor", "Parameter") else type(t).__name__
     indent = len(name) + 1
-    result = f"{name}(" + (_contents(t.detach().cpu().numpy(), indent) if t.numel() else "[]")
+    result = f"{name}(" + (_contents(_array(t), indent) if t.numel() else "[]")
     used = len(result) - result.rfind("\n") + 1
     for suffix in _suffixes(t):
         if used + len(suffix) + 2 > options.linewidth:

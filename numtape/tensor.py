@@ -16,7 +16,7 @@ from numtape.spec import Size, Spec, spec_of
 
 _new = object.__new__
 _READ = {"b8": ctypes.c_bool, "u8": ctypes.c_uint8, "i8": ctypes.c_int8, "i16": ctypes.c_int16, "i32": ctypes.c_int32}
-_READ |= {"i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
+_READ |= {"i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}  # what `item` reads in place
 
 
 class Tensor:
@@ -168,8 +168,8 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Start (or, for a leaf, stop) recording operations on it, in place."""
-        if requires_grad and not self._spec.dtype.is_floating_point:
-            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, got {self._spec.dtype}")
+        if requires_grad and not self._spec.dtype.differentiable:
+            raise RuntimeError(f"only Tensors of floating point and complex dtype can require gradients, got {self._spec.dtype}")
         if not requires_grad and self._requires_grad and not self.is_leaf:
             raise RuntimeError("you can only change requires_grad flags of leaf variables. Use detach() to cut it from the graph.")
         self._requires_grad = bool(requires_grad)
@@ -306,6 +306,8 @@ class Tensor:
             if force:
                 return self.detach().cpu().numpy()
             raise TypeError(f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+        if self._spec.dtype.numpy is None:
+            raise TypeError(f"numpy: Got unsupported ScalarType {self._spec.dtype.name}: NumPy has none; convert with .float() first")
         return storage.as_array(self._storage, self._address, self._spec)
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
@@ -339,12 +341,15 @@ class Tensor:
             raise RuntimeError(f"a Tensor with {self._spec.numel} elements cannot be converted to Scalar")
         if self._spec.device is not cpu:
             return self.detach().cpu().item()
-        return _READ[self._spec.dtype.code].from_address(self._address).value
+        read = _READ.get(self._spec.dtype.code)
+        return read.from_address(self._address).value if read else self.reshape(()).tolist()
 
     def tolist(self):
         """Nested lists of Python numbers."""
         if self._spec.device is not cpu:
             return self.detach().cpu().tolist()
+        if self._spec.dtype.numpy is None:
+            return self.detach().float().tolist()
         return storage.as_array(self._storage, self._address, self._spec).tolist()
 
     def __bool__(self) -> bool:
@@ -354,13 +359,16 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(_real(self.item()))
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(_real(self.item()))
 
     def __index__(self) -> int:
-        if self._spec.dtype.is_floating_point or self._spec.numel != 1:
+        if self._spec.dtype.differentiable or self._spec.numel != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
@@ -399,8 +407,19 @@ class Tensor:
         return copy
 
     def __reduce_ex__(self, protocol):
-        array = np.ascontiguousarray(self.detach().cpu().numpy())
-        return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device)
+        source = self.detach().cpu()
+        kind = self._spec.dtype
+        array = np.ascontiguousarray((source if kind.numpy else source.float()).numpy())
+        return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device, kind)
+
+
+def _real(value):
+    """A number as a real one, refused unless its imaginary part is zero."""
+    if isinstance(value, complex):
+        if value.imag:
+            raise RuntimeError(f"value cannot be converted to a real number without overflow: {value}; take .real or .abs() first")
+        return value.real
+    return value
 
 
 class Handle:
@@ -481,8 +500,8 @@ def share_array(array: np.ndarray) -> Tensor:
     return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
 
 
-def _unpickle(kind, array, shape, requires_grad, where=cpu):
-    self = rewrap(kind, from_array(array.reshape(shape)).to(where))
+def _unpickle(kind, array, shape, requires_grad, where=cpu, of=None):
+    self = rewrap(kind, from_array(array.reshape(shape)).to(where, of))
     self._requires_grad = requires_grad
     return self
 
@@ -490,6 +509,9 @@ def _unpickle(kind, array, shape, requires_grad, where=cpu):
 # ------------------------------------------------------------------------------------------------ in-place history
 def check_inplace(tensor: Tensor, name: str) -> None:
     """Refuse to write to a leaf that requires grad while recording."""
+    base = tensor._base
+    if base is not None and base._spec.dtype is not tensor._spec.dtype and mode.state.enabled and (tape.needs_grad(base) or tape.needs_grad(tensor)):
+        raise RuntimeError(f"{name}: writing to a {tensor.dtype.name} view of a {base.dtype.name} tensor cannot be recorded; build the tensor anew instead")
     if mode.state.enabled and tape.needs_grad(tensor):
         if tensor.is_leaf:
             raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")

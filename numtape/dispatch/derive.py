@@ -58,8 +58,8 @@ def pull(node: Symbol, g: Symbol, depends):
     values = dict(zip(op.names, args)) | {"g": g, "out": node, "dim": None, "shape": None}
     parts = []
     for position, source in zip(positions, node.inputs):
-        rule = op.vjp[position]
-        if rule is None or not depends[source] or not source.dtype.is_floating_point:
+        rule = op.gradient(position)
+        if rule is None or not depends[source] or not source.dtype.differentiable:
             parts.append(None)
         else:
             parts.append(graph.as_symbol(rule(*[values[name] for name in op.saves[position]])))

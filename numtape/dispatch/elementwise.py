@@ -15,9 +15,9 @@ from numtape.dispatch import derive
 from numtape.graph import Symbol
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch_new
-from numtape.op import Op
+from numtape.op import Op, promoted, refuse_complex
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, alias, empty, make
+from numtape.tensor import Tensor, alias, empty, from_array, make
 
 PLANS = 4096  # plans kept per op
 _new = object.__new__
@@ -42,11 +42,13 @@ def call(op: Op, args: tuple) -> Tensor:
         return trace_call(op, args)
     plan = op.plans.get(key)
     if plan is None:
+        if key is None:
+            return call(op, with_complex(op, args))
         near = together(op.name, args)
         if near is not args:
             return call(op, near)
         plan = op.plans[key] = make_plan(op, args, None)
-    if recorded and op.vjp and mode.state.enabled and plan.spec.dtype.is_floating_point:
+    if recorded and op.vjp and mode.state.enabled and plan.spec.dtype.differentiable:
         if not plan.direct:
             return call(op, match(op, args, plan.spec.shape))
         node = prepare(op, args)
@@ -75,7 +77,10 @@ def _run(op, plan, args, operands):
 
 
 def scan(op: Op, args: tuple, target: Tensor | None = None):
-    """The key of a call's plan, the operands of its launch, whether a tensor requires grad, whether it is being traced."""
+    """The key of a call's plan, the operands of its launch, whether a tensor requires grad, whether it is being traced.
+
+    The key is None if there is a complex number among the arguments: `with_complex` makes a tensor of it.
+    """
     key: list = [] if target is None else [target._spec]
     operands: list = []
     numbers: list = []
@@ -99,6 +104,8 @@ def scan(op: Op, args: tuple, target: Tensor | None = None):
             a = a.item() if isinstance(a, np.generic) else a
             key.append(float if isinstance(a, float) else type(a) if isinstance(a, bool) else int)
             numbers.append(a)
+        elif isinstance(a, (complex, np.complexfloating)):
+            return None, operands, recorded, traced or any(type(b) is Symbol for b in args)
         else:
             raise TypeError(f"{op.name}(): argument '{name}' must be Tensor or Number, not {kind.__name__}")
     if numbers:
@@ -131,6 +138,25 @@ def same_device(name: str, *tensors) -> None:
     for t in tensors[1:]:
         if t._spec.device is not tensors[0]._spec.device:
             raise RuntimeError(apart(name, tensors[0]._spec.device, t._spec.device))
+
+
+def with_complex(op: Op, args: tuple) -> tuple:
+    """The arguments with complex numbers as zero-dimensional tensors, of the dtype that the op would compute them in."""
+    kind = promoted(_operands(op, args))
+    return tuple(from_array(np.array(a, kind.numpy)) if isinstance(a, (complex, np.complexfloating)) else a for a in args)
+
+
+def _operands(op: Op, args: tuple) -> list:
+    """The arguments that count for the dtype, as rules want them."""
+    return [(a._spec.dtype, 0 if a._spec.ndim else 1) if isinstance(a, Tensor) else (dtypes.scalar_dtype(a), 2) for a in args if _counts(op, a)]
+
+
+def check_complex(op: Op, args: tuple) -> None:
+    """Refuse complex tensors unless the op is defined for them."""
+    if not op.traits.get("complex") and not op.traits.get("pullback"):
+        for a in args:
+            if isinstance(a, Tensor):
+                refuse_complex(op.name, a._spec.dtype)
 
 
 def evaluate(op: Op, values: list) -> Tensor:
@@ -204,6 +230,7 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
         raise RuntimeError(f"{op.name}: not implemented for {args[0]._spec.dtype.name} tensors; expected floating point, convert with .float()")
     if op.traits.get("numbers") and all(a._spec.dtype is dtypes.bool for a in args if isinstance(a, Tensor)):
         raise RuntimeError(f"{op.name}: not implemented for bool tensors; convert with .to(numtape.int64)")
+    check_complex(op, args)
     symbols, tensors, numbers = leaves(op, args)
     result = trace_call(op, tuple(symbols))
     specs = [a._spec for a in args if isinstance(a, Tensor)]
@@ -211,7 +238,7 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
     if not isinstance(result, Symbol):
         result = graph.as_symbol(result)
     if op.traits.get("pullback"):
-        result = graph.convert(result, symbols[0].dtype)
+        result = graph.convert(result, _gradient_dtype(result, symbols[0].dtype))
     if target is None:
         position = next((i for i, s in enumerate(symbols) if s is result), None)
         if position is not None and isinstance(args[position], Tensor) and args[position]._spec.shape == shape:
@@ -219,8 +246,17 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
         spec = spec_of(result.dtype, specs[0].device, shape, layout.output_strides(shape, [(s.shape, s.strides) for s in specs]))
     else:
         spec = target
-    same = all(s.shape == shape and s.dtype is result.dtype for s in specs if s.dtype.is_floating_point)
+    wanted = op.rule(op.name, _operands(op, args))[0] if op.rule is not None else [result.dtype] * len(args)
+    kinds = [kind for a, kind in zip((a for a in args if _counts(op, a)), wanted) if isinstance(a, Tensor)]
+    same = all(s.shape == shape and s.dtype is kind for s, kind in zip(specs, kinds) if s.dtype.differentiable)
     return Plan(build(op.name, spec, specs, graph.convert(result, spec.dtype), tensors, numbers), spec, same and spec.dtype is result.dtype)
+
+
+def _gradient_dtype(result: Symbol, kind):
+    """The dtype of a rule's result, `kind` being that of the gradient it started from: either is complex if it needs to be."""
+    if result.dtype.is_complex != kind.is_complex and result.priority < 2:
+        return kind.to_complex() if result.dtype.is_complex else kind.to_real()
+    return kind
 
 
 def build(name, out: Spec, specs, result: Symbol, tensors, numbers):
@@ -241,7 +277,7 @@ def build(name, out: Spec, specs, result: Symbol, tensors, numbers):
 # ------------------------------------------------------------------------------------------------ recording
 def match(op: Op, args: tuple, shape) -> tuple:
     """The arguments with those that require grad expanded and converted, as recorded ops, to what the op computes with."""
-    operands = [(a._spec.dtype, 0 if a._spec.ndim else 1) if isinstance(a, Tensor) else (dtypes.scalar_dtype(a), 2) for a in args if _counts(op, a)]
+    operands = _operands(op, args)
     kinds = None
     if op.rule is not None:
         kinds = op.rule(op.name, operands)[0]
@@ -258,16 +294,16 @@ def match(op: Op, args: tuple, shape) -> tuple:
                 a = a.to(kind)
             if a._spec.shape != shape:
                 a = a.expand(shape)
-        elif isinstance(a, Tensor) and a._spec.dtype.is_floating_point and a._spec.dtype is not kind:
+        elif isinstance(a, Tensor) and a._spec.dtype.differentiable and a._spec.dtype is not kind:
             a = a.to(kind)
-        if isinstance(a, Tensor) and a._spec.shape != shape and a._spec.dtype.is_floating_point:
+        if isinstance(a, Tensor) and a._spec.shape != shape and a._spec.dtype.differentiable:
             a = a.expand(shape)
         result.append(a)
     return tuple(result)
 
 
 def _counts(op, a):
-    return isinstance(a, Tensor) or (isinstance(a, (int, float)) and a is not None)
+    return isinstance(a, (Tensor, int, float, complex, np.complexfloating))
 
 
 def prepare(op: Op, args):
@@ -383,5 +419,5 @@ def pullback(op: Op, i: int) -> Op:
     """The derivative rule for input i, as an elementwise op of its own."""
     found = op.pullbacks.get(i)
     if found is None:
-        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.vjp[i], names=op.saves[i], static=op.static, pullback=True)
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "elementwise", op.gradient(i), names=op.saves[i], static=op.static, pullback=True, complex=True)
     return found

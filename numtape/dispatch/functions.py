@@ -16,7 +16,7 @@ _next = tape._next
 Node = tape.Node
 _NEITHER = (None, None)
 _state = mode.state
-_OPERANDS = (Tensor, Symbol, int, float, np.number, np.bool_)
+_OPERANDS = (Tensor, Symbol, int, float, complex, np.number, np.bool_)
 PUBLIC = {"x": "input", "y": "other"}
 
 
@@ -39,7 +39,7 @@ def unary(op: Op):
         t._storage = memory = launch_new(plan.table, input._address)
         t._address, t._spec = memory.address, plan.spec
         t._requires_grad, t._node, t._base = False, None, None
-        if recorded and op.vjp and plan.spec.dtype.is_floating_point:
+        if recorded and op.vjp and plan.spec.dtype.differentiable:
             edge = input._node or input if base is None else tape.edge_of(input)
             if edge is not None:
                 keeps_input, keeps_result = op.masks.get(1) or op.mask(1)
@@ -83,7 +83,7 @@ def binary(op: Op):
         t._storage = memory
         t._address, t._spec = memory.address, plan.spec
         t._requires_grad, t._node, t._base = False, None, None
-        if recorded and _state.enabled and op.vjp and plan.spec.dtype.is_floating_point:
+        if recorded and _state.enabled and op.vjp and plan.spec.dtype.differentiable:
             differentiated = 0
             left = right = None
             if input._requires_grad or input._base is not None:
@@ -228,7 +228,7 @@ def reflected(op: Op):
     """The operator with its operands exchanged, for numbers on the left."""
 
     def method(self, other):
-        if isinstance(other, Tensor | Symbol | int | float):
+        if isinstance(other, Tensor | Symbol | int | float | complex):
             return elementwise.call(op, (other, self))
         return NotImplemented
 

@@ -18,13 +18,15 @@ def call_into(op: Op, args: tuple, target: Tensor, name: str) -> Tensor:
     check_inplace(target, name)
     args = near(args, target, name)
     key, operands, recorded, traced = elementwise.scan(op, args, target)
+    if key is None:
+        return call_into(op, elementwise.with_complex(op, args), target, name)
     if traced:
         raise RuntimeError(f"{name}: in-place operations cannot be used in a formula or derivative rule")
     plan = op.plans.get(key)
     if plan is None:
         check_target(op, args, target, name)
         plan = op.plans[key] = elementwise.make_plan(op, args, target._spec)
-    if recorded and mode.state.enabled and target._spec.dtype.is_floating_point:
+    if recorded and mode.state.enabled and target._spec.dtype.differentiable:
         if not plan.direct or not op.vjp:
             old = target.clone()
             return target.copy_(elementwise.call(op, tuple(old if a is target else a for a in args)))
@@ -119,6 +121,8 @@ def call_out(op: Op, args: tuple, out: Tensor) -> Tensor:
         fresh = empty(spec_of(out._spec.dtype, out._spec.device, shape), op.name)
         out._storage, out._address, out._spec = fresh._storage, fresh._address, fresh._spec
     args = near(args, out, op.name)
+    if elementwise.scan(op, args)[0] is None:
+        args = elementwise.with_complex(op, args)
     _, operands, _, _ = elementwise.scan(op, args, out)
     key = (out._spec, *elementwise.scan(op, args)[0])
     plan = op.plans.get(key)

@@ -10,6 +10,8 @@ from numtape import dtypes, graph
 from numtape.graph import FULL, ROW, Symbol
 from numtape.kernels import pattern
 
+# what the totals of sums are added up in
+WIDER = {dtypes.float16: dtypes.float64, dtypes.bfloat16: dtypes.float64, dtypes.float32: dtypes.float64, dtypes.complex64: dtypes.complex128}
 WHOLE, FIRST, LAST = range(3)  # a kernel of the whole op, of a reduction's pieces, of the pieces' results
 
 
@@ -110,7 +112,7 @@ class Program:
         trial.lower(roots)
         for n in reversed(graph.order([self.root])):
             costly = not isinstance(n.op, str) and n.op.scalar is not None and n.op.scalar.calls - {"maximum", "minimum", "sqrt"}
-            if n in trial.names and n.extent == FULL and n.dtype.code == out and costly and n.dtype.is_floating_point:
+            if n in trial.names and n.extent == FULL and n.dtype.arithmetic == out and costly and n.dtype.is_floating_point:
                 return {n: "out[i]"}
         return {}
 
@@ -145,18 +147,18 @@ class _Accumulator:
 
     def __init__(self, node: Symbol):
         self.op, self.kind = node.op, node.operand_dtypes[0]
-        self.wide = node.op.traits.get("wide", False) and self.kind is dtypes.float32
-        self.partial = dtypes.float64 if self.wide else self.kind
+        self.wide = node.op.traits.get("wide", False) and self.kind in WIDER
+        self.partial = WIDER[self.kind] if self.wide else self.kind
 
     def parts(self, calls, blocks=True):
         """How it combines, its identity, the dtype codes of parts and total; without `blocks` over partial results, in their dtype already."""
         part = self.kind if blocks else self.partial
         function = self.op.traits.get("library")
         if function:
-            function = f"{function}_{part.code if part.is_floating_point else 'int'}"
+            function = f"{function}_{part.arithmetic if part.differentiable else 'int'}"
             calls.add(function)
             combine = lambda a, b: f"{function}({a}, {b})"
         else:
             combine = lambda a, b: self.op.traits["combine"].format(a=a, b=b)
-        total = self.partial.code if self.op.traits.get("wide") and part.is_floating_point and blocks else None
+        total = self.partial.code if self.op.traits.get("wide") and part.differentiable and blocks else None
         return combine, self.op.traits["identity"](part), part.code, total

@@ -53,7 +53,7 @@ def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
         out = _squeezed(out, dims)
     if node is not None:
         node.spec = (dims, args[0]._spec, out._spec)
-    if node is not None and out._spec.dtype.is_floating_point:
+    if node is not None and out._spec.dtype.differentiable:
         out._node, out._requires_grad = node, True
     return out
 
@@ -61,7 +61,7 @@ def call(op: Op, args: tuple, dims: tuple[int, ...], keepdim: bool) -> Tensor:
 def note_linear(op: Op, x: Tensor, out: Tensor, dims, count=1) -> Tensor:
     """Record a reduction whose derivative needs nothing but the shape."""
     edge = tape.edge_of(x)
-    if edge is not None and out._spec.dtype.is_floating_point:
+    if edge is not None and out._spec.dtype.differentiable:
         out._node = node = tape.Node(op.name, (edge,) if count == 1 else (edge, *[None] * (count - 1)), pull_linear)
         node.op, node.spec = op, (dims, x._spec)
         out._requires_grad = True
@@ -145,7 +145,7 @@ def pull(node, gradient):
         names = op.saves[i]
         arguments = tuple(values[name] for name in names)
         if recording or op.traits.get("rule_on_tensors"):
-            gradients.append(op.vjp[i](*arguments))
+            gradients.append(op.gradient(i)(*arguments))
         else:
             reduces = op.traits["reduces"]
             per_row = op.traits.get("per_row", ())
@@ -158,7 +158,7 @@ def _pullback(op: Op, i: int) -> Op:
     found = op.pullbacks.get(i)
     if found is None:
         traits = {"static": (*op.static, "dim", "shape"), "reduces": False, "pullback": True}
-        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "row", op.vjp[i], names=op.saves[i], **traits)
+        found = op.pullbacks[i] = Op(f"{op.name}.vjp{i}", "row", op.gradient(i), names=op.saves[i], **traits)
     return found
 
 
@@ -171,6 +171,7 @@ def run(op: Op, args, dims, keepdim, extents, shape=None) -> Tensor:
         if len(op.plans) > PLANS:
             op.plans.clear()
         elementwise.same_device(op.name, *(a for a in args if isinstance(a, Tensor)))
+        elementwise.check_complex(op, args)
         with placing(args[0]._spec.device):
             plan = make_plan(op, args, dims, keepdim, extents, shape or args[0]._spec.shape)
         if plan is None:  # the reduced dims are no single run of memory: bring them together first

@@ -24,6 +24,16 @@ def sign_f64(x):
 
 
 @inline
+def angle_f32(x):
+    return x if x != x else (f32(3.141592653589793) if x < f32(0) else f32(0))
+
+
+@inline
+def angle_f64(x):
+    return x if x != x else (f64(3.141592653589793) if x < f64(0) else f64(0))
+
+
+@inline
 def isnan_f32(x):
     return x != x
 

@@ -22,28 +22,29 @@ from numba.core import cgutils, config
 from numba.core.imputils import lower_builtin
 from numba.extending import intrinsic, models, register_model
 
+from numtape.kernels.halves import HALVES, narrow, plain_narrow, plain_widen, widen
+
 JIT = not config.DISABLE_JIT
 
 I64 = ir.IntType(64)
+# The words for the types of scalars. f16 and bf16 stand in memory only: kernels compute with float32 in their place.
 NAMES = {
     "u8": types.uint8,
+    "u16": types.uint16,
+    "u32": types.uint32,
+    "u64": types.uint64,
     "i8": types.int8,
     "i16": types.int16,
     "i32": types.int32,
     "i64": types.int64,
+    "f16": types.float32,
+    "bf16": types.float32,
     "f32": types.float32,
     "f64": types.float64,
+    "c64": types.complex64,
+    "c128": types.complex128,
 }
-CTYPES = {
-    "u8": ctypes.c_uint8,
-    "i8": ctypes.c_int8,
-    "i16": ctypes.c_int16,
-    "i32": ctypes.c_int32,
-    "i64": ctypes.c_int64,
-    "f32": ctypes.c_float,
-    "f64": ctypes.c_double,
-}
-NUMPY = {"u8": np.uint8, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+NUMPY = {name: getattr(np, kind.name) for name, kind in NAMES.items()}
 
 
 def inline(fn):
@@ -55,17 +56,27 @@ def inline(fn):
 class InPointer(types.CPointer):
     """A pointer that is only read; its loads do not alias stores through an `OutPointer` of other elements."""
 
-    def __init__(self, dtype):
-        super().__init__(dtype)
-        self.name = f"in*{dtype}"
+    def __init__(self, name):
+        super().__init__(NAMES[name])
+        self.half = name if name in HALVES else None
+        self.name = f"in*{name}"
+
+    @property
+    def key(self):
+        return self.name
 
 
 class OutPointer(types.CPointer):
     """A pointer that is written (and may be read back)."""
 
-    def __init__(self, dtype):
-        super().__init__(dtype)
-        self.name = f"out*{dtype}"
+    def __init__(self, name):
+        super().__init__(NAMES[name])
+        self.half = name if name in HALVES else None
+        self.name = f"out*{name}"
+
+    @property
+    def key(self):
+        return self.name
 
 
 register_model(InPointer)(models.PointerModel)
@@ -78,45 +89,85 @@ def _scope(module):
     return module.add_metadata([module.add_metadata(["numtape.inputs", domain])])
 
 
+def _place(context, builder, pointer, values, index):
+    """The address of an element, the LLVM type that stands there, and how it is aligned."""
+    half = getattr(pointer, "half", None)
+    memory = ir.IntType(16) if half else context.get_data_type(pointer.dtype)
+    start = builder.bitcast(values[0], memory.as_pointer())
+    place = builder.gep(start, [context.cast(builder, values[1], index, types.int64)], source_etype=memory)
+    size = context.get_abi_sizeof(memory)
+    return half, memory, place, size // 2 if isinstance(pointer.dtype, types.Complex) else size
+
+
 @lower_builtin(operator.getitem, InPointer, types.Integer)
 def _load_in(context, builder, sig, args):
-    element = sig.args[0].dtype
-    pointer = builder.gep(args[0], [context.cast(builder, args[1], sig.args[1], types.int64)], source_etype=context.get_data_type(element))
-    value = builder.load(pointer, typ=context.get_data_type(element), align=context.get_abi_sizeof(context.get_data_type(element)))
+    half, memory, place, align = _place(context, builder, sig.args[0], args, sig.args[1])
+    value = builder.load(place, typ=memory, align=align)
     value.set_metadata("alias.scope", _scope(builder.module))
-    return context.data_model_manager[element].from_data(builder, value)
+    return widen(builder, half, value) if half else context.data_model_manager[sig.args[0].dtype].from_data(builder, value)
+
+
+@lower_builtin(operator.getitem, OutPointer, types.Integer)
+def _load_out(context, builder, sig, args):
+    half, memory, place, align = _place(context, builder, sig.args[0], args, sig.args[1])
+    value = builder.load(place, typ=memory, align=align)
+    return widen(builder, half, value) if half else context.data_model_manager[sig.args[0].dtype].from_data(builder, value)
 
 
 @lower_builtin(operator.setitem, OutPointer, types.Integer, types.Any)
 def _store_out(context, builder, sig, args):
-    element = sig.args[0].dtype
-    pointer = builder.gep(args[0], [context.cast(builder, args[1], sig.args[1], types.int64)], source_etype=context.get_data_type(element))
-    value = context.cast(builder, args[2], sig.args[2], element)
-    value = context.data_model_manager[element].as_data(builder, value)
-    store = builder.store(value, pointer, align=context.get_abi_sizeof(context.get_data_type(element)))
+    half, _, place, align = _place(context, builder, sig.args[0], args, sig.args[1])
+    value = context.cast(builder, args[2], sig.args[2], sig.args[0].dtype)
+    value = narrow(builder, half, value) if half else context.data_model_manager[sig.args[0].dtype].as_data(builder, value)
+    store = builder.store(value, place, align=align)
     store.set_metadata("noalias", _scope(builder.module))
     return context.get_dummy_value()
+
+
+# ------------------------------------------------------------------------------------------------ halves
+def _rounding(half):
+    """``round_f16(x)``: the float32 that is nearest to x among the values of a half."""
+    if not JIT:
+        return lambda x: plain_widen(half, plain_narrow(half, x))
+
+    @intrinsic
+    def rounded(typingctx, x):
+        def codegen(context, builder, signature, args):
+            return widen(builder, half, narrow(builder, half, args[0]))
+
+        return types.float32(types.float32), codegen
+
+    return rounded
+
+
+round_f16, round_bf16 = _rounding("f16"), _rounding("bf16")
 
 
 class PlainPointer:
     """A typed pointer for plain Python: indexing reads and writes memory at an address."""
 
     def __init__(self, address, name):
-        self.address, self.ctype, self.scalar = int(address), CTYPES[name], NUMPY[name]
-        self.itemsize = ctypes.sizeof(self.ctype)
+        self.address, self.half = int(address), name if name in HALVES else None
+        self.scalar = np.uint16 if self.half else NUMPY[name]
+        self.itemsize = np.dtype(self.scalar).itemsize
+
+    def _cell(self, i):
+        memory = (ctypes.c_char * self.itemsize).from_address(self.address + self.itemsize * int(i))
+        return np.ndarray((), self.scalar, memory)
 
     def __getitem__(self, i):
-        return self.scalar(self.ctype.from_address(self.address + self.itemsize * int(i)).value)
+        value = self._cell(i)[()]
+        return plain_widen(self.half, value) if self.half else value
 
     def __setitem__(self, i, value):
         with np.errstate(all="ignore"):
-            self.ctype.from_address(self.address + self.itemsize * int(i)).value = np.asarray(value).astype(self.scalar).item()
+            self._cell(i)[()] = plain_narrow(self.half, value) if self.half else np.asarray(value).astype(self.scalar)
 
 
 def _pointer(name, kind):
     if not JIT:
         return lambda address: PlainPointer(address, name)
-    result = kind(NAMES[name])
+    result = kind(name)
 
     @intrinsic
     def cast(typingctx, address):
@@ -129,17 +180,18 @@ def _pointer(name, kind):
 
 
 def _stack(name):
-    """``stack_f32(n)``: an uninitialised array of a constant number of elements on the stack."""
+    """``stack_f32(n)``: an uninitialised array of a constant number of elements on the stack; of halves as float32."""
+    wide = "f32" if name in HALVES else name
     if not JIT:
         kept = []  # plain Python has no stack: the memory lives as long as the process, for debugging runs only
 
         def allocate(count):
-            kept.append((CTYPES[name] * count)())
+            kept.append((ctypes.c_char * (count * np.dtype(NUMPY[name]).itemsize))())
             del kept[:-64]
-            return PlainPointer(ctypes.addressof(kept[-1]), name)
+            return PlainPointer(ctypes.addressof(kept[-1]), wide)
 
         return allocate
-    result = OutPointer(NAMES[name])
+    result = OutPointer(wide)
 
     @intrinsic(prefer_literal=True)
     def allocate(typingctx, count):
@@ -186,8 +238,8 @@ slot_f32, slot_f64 = _bits("f32"), _bits("f64")
 
 # The casts that generated code wraps around every value, so that nothing is computed in a wider type by accident.
 if JIT:
-    u8, i8, i16, i32, i64, f32, f64 = NAMES.values()
-    b8, u64 = types.boolean, types.uint64
+    globals().update(NAMES)
+    b8 = types.boolean
 else:
 
     def _cast(scalar):
@@ -199,11 +251,15 @@ else:
 
         return cast
 
-    u8, i8, i16, i32, i64, f32, f64 = (_cast(NUMPY[name]) for name in NAMES)
+    globals().update({_name: _cast(_scalar) for _name, _scalar in NUMPY.items()})
     b8 = np.bool_
+i64, f32, f64, u64 = (globals()[_name] for _name in ("i64", "f32", "f64", "u64"))
 
-    def u64(value):
-        return np.uint64(int(value) & (2**64 - 1))
+
+@inline
+def u64_of(x):
+    """A float as a uint64; below zero it wraps, as a conversion by way of int64 does."""
+    return u64(x) if x >= 9.2e18 else u64(i64(x))
 
 
 # ------------------------------------------------------------------------------------------------ exact combining
@@ -218,11 +274,28 @@ def _float_binary(mnemonic, flags, plain):
         def codegen(context, builder, signature, args):
             if isinstance(x, types.Float):
                 return getattr(builder, "f" + mnemonic)(args[0], args[1], flags=flags)
+            if isinstance(x, types.Complex):
+                return _complex_binary(context, builder, x, mnemonic, args, flags)
             return getattr(builder, mnemonic)(args[0], args[1])
 
         return x(x, x), codegen
 
     return combine
+
+
+def _complex_binary(context, builder, kind, mnemonic, args, flags):
+    a, b = (context.make_complex(builder, kind, value=v) for v in args)
+    result = context.make_complex(builder, kind)
+
+    def of(name, x, y):
+        return getattr(builder, name)(x, y, flags=flags)
+
+    if mnemonic == "add":
+        result.real, result.imag = of("fadd", a.real, b.real), of("fadd", a.imag, b.imag)
+    else:
+        result.real = of("fsub", of("fmul", a.real, b.real), of("fmul", a.imag, b.imag))
+        result.imag = of("fadd", of("fmul", a.real, b.imag), of("fmul", a.imag, b.real))
+    return result._getvalue()
 
 
 sum_of = _float_binary("add", ("reassoc", "nsz", "contract"), lambda x, y: x + y)

@@ -11,6 +11,7 @@ from numtape.ops import (
     batch_norm,
     bits,
     compare,
+    complex,
     convolution,
     copy,
     counting,
@@ -47,4 +48,4 @@ from numtape.ops import (
 )
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
-PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | FUSED
+PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | complex.PUBLIC | FUSED

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from numtape import dtypes
-from numtape.op import arithmetic, counting, floating, numeric, subtractable
+from numtape.op import arithmetic, counting, floating, modulus, numeric, subtractable
 from numtape.ops.define import composite, elementwise, formula
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
 
-@elementwise(arithmetic, vjp=lambda g: g, method=False)
+@elementwise(arithmetic, vjp=lambda g: g, method=False, complex=True)
 def zero(x):
     "Zero, whatever x: the derivative of steps."
     return 0
@@ -18,37 +18,37 @@ def zero(x):
 zero.op.vjp = (lambda g: zero(g),)
 
 
-@elementwise(arithmetic, vjp=(lambda g: g, lambda g: g), aliases=("__add__", "__radd__"))
+@elementwise(arithmetic, vjp=(lambda g: g, lambda g: g), aliases=("__add__", "__radd__"), complex=True)
 def add(x, y):
     "The sum x + y."
     return x + y
 
 
-@elementwise(subtractable, vjp=(lambda g: g, lambda g: -g), aliases=("subtract",))
+@elementwise(subtractable, vjp=(lambda g: g, lambda g: -g), aliases=("subtract",), complex=True)
 def sub(x, y):
     "The difference x - y."
     return x - y
 
 
-@elementwise(arithmetic, vjp=(lambda g, y: g * y, lambda g, x: g * x), aliases=("multiply",))
+@elementwise(arithmetic, vjp=(lambda g, y: g * y, lambda g, x: g * x), aliases=("multiply",), complex=True)
 def mul(x, y):
     "The product x * y."
     return x * y
 
 
-@elementwise(floating, vjp=(lambda g, y: g / y, lambda g, y, out: -g * out / y), aliases=("divide", "true_divide"))
+@elementwise(floating, vjp=(lambda g, y: g / y, lambda g, y, out: -g * out / y), aliases=("divide", "true_divide"), complex=True)
 def div(x, y):
     "The quotient x / y, in floating point."
     return x / y
 
 
-@formula(vjp=(lambda g: g, lambda g, alpha: g * alpha, None), method=False)
+@formula(vjp=(lambda g: g, lambda g, alpha: g * alpha, None), method=False, complex=True)
 def add_scaled(x, y, alpha):
     "x + alpha * y."
     return x + alpha * y
 
 
-@elementwise(numeric, vjp=lambda g: -g, aliases=("negative",))
+@elementwise(numeric, vjp=lambda g: -g, aliases=("negative",), complex=True)
 def neg(x):
     "The negative, -x."
     return -x
@@ -62,37 +62,53 @@ def positive(input):
     return input
 
 
-@elementwise(numeric, vjp=lambda g, x: g * x.sign(), aliases=("absolute",))
+@elementwise(modulus, vjp=lambda g, x: g * x.sgn(), aliases=("absolute",), complex=True, wirtinger=True)
 def abs(x):
-    "The absolute value."
+    "The absolute value; of a complex number its distance from zero."
     return m.abs(x)
 
 
-@elementwise(arithmetic, vjp=lambda g: zero(g), aliases=("sgn",))
+@elementwise(arithmetic, vjp=lambda g: zero(g))
 def sign(x):
     "-1, 0 or 1, the sign of x."
     return m.sign(x)
 
 
-@elementwise(floating, vjp=lambda g, out: -g * out * out)
+@elementwise(arithmetic, vjp=lambda g, x, out: turning(g, x, out), complex=True, wirtinger=True)
+def sgn(x):
+    "The sign of x; of a complex number x / |x|, and 0 of 0."
+    return m.sign(x)
+
+
+def turning(g, x, out):
+    """The gradient of x / |x|: what of g turns it, over |x|. Zero for real numbers, whose sign does not turn."""
+    if not x.dtype.is_complex:
+        return zero(g)
+    from numtape.ops.complex import real_part
+
+    length = x.abs()
+    return _where(length == 0, zero(g), (g - out * real_part(g * out.conj())) / length)
+
+
+@elementwise(floating, vjp=lambda g, out: -g * out * out, complex=True)
 def reciprocal(x):
     "1 / x."
     return 1 / x
 
 
-@elementwise(floating, vjp=lambda g, out: g / (out + out))
+@elementwise(floating, vjp=lambda g, out: g / (out + out), complex=True)
 def sqrt(x):
     "The square root; NaN below zero."
     return m.sqrt(x)
 
 
-@formula(vjp=lambda g, out: g * -0.5 * out * out * out)
+@formula(vjp=lambda g, out: g * -0.5 * out * out * out, complex=True)
 def rsqrt(x):
     "1 / sqrt(x)."
     return 1.0 / sqrt(x)
 
 
-@elementwise(counting, vjp=lambda g, x: g * (x + x))
+@elementwise(counting, vjp=lambda g, x: g * (x + x), complex=True)
 def square(x):
     "x * x."
     return x * x
@@ -177,19 +193,20 @@ def truncate_divide(x, y):
         lambda g, x, y, out: g * _pow_log(x, y, out),
     ),
     domain="positive",
+    complex=True,
 )
 def pow(x, y):
     "x to the power y. Integers stay integers."
     return m.pow(x, y)
 
 
-@formula(method=False, inplace=False)
+@formula(method=False, inplace=False, complex=True)
 def _pow_slope(x, y):
     "The derivative of x**y by x: y * x**(y - 1), and 0 where y is 0."
     return _where(y == 0, 0.0, y * pow(x, y - 1))
 
 
-@formula(method=False, inplace=False)
+@formula(method=False, inplace=False, complex=True)
 def _pow_log(x, y, power):
     "The derivative of x**y by y: x**y * log(x), and 0 for x == 0 and y >= 0."
     return _where((x == 0) & (y >= 0), 0.0, power * x.log())
@@ -226,7 +243,7 @@ def _where(condition, x, y):
     return where(condition, x, y)
 
 
-@formula(numbers=True, vjp=(lambda g: g, lambda g, b, value: g * b * value, lambda g, a, value: g * a * value, None))
+@formula(numbers=True, vjp=(lambda g: g, lambda g, b, value: g * b * value, lambda g, a, value: g * a * value, None), complex=True)
 def addcmul(x, a, b, value):
     "x + value * a * b."
     return x + value * a * b
@@ -235,13 +252,14 @@ def addcmul(x, a, b, value):
 @formula(
     floats=True,
     vjp=(lambda g: g, lambda g, b, value: g * value / b, lambda g, a, b, value: -g * value * a / (b * b), None),
+    complex=True,
 )
 def addcdiv(x, a, b, value):
     "x + value * a / b."
     return x + value * a / b
 
 
-@formula(vjp=(lambda g, weight: g * (1 - weight), lambda g, weight: g * weight, lambda g, x, end: g * (end - x)), floats=True)
+@formula(vjp=(lambda g, weight: g * (1 - weight), lambda g, weight: g * weight, lambda g, x, end: g * (end - x)), floats=True, complex=True)
 def lerp(x, end, weight):
     "x + weight * (end - x)."
     return x + weight * (end - x)

@@ -121,11 +121,6 @@ def is_same_size(input, other) -> builtins.bool:
     return _tensor("is_same_size", input)._spec.shape == _tensor("is_same_size", other, "other", 2)._spec.shape
 
 
-def is_conj(input) -> builtins.bool:
-    """Whether the tensor is a view that conjugates: never, for there are no complex tensors."""
-    return _tensor("is_conj", input) is None
-
-
 def is_neg(input) -> builtins.bool:
     """Whether the tensor is a view that negates: never."""
     return _tensor("is_neg", input) is None
@@ -144,30 +139,6 @@ def numel(input) -> builtins.int:
 def get_device(input) -> builtins.int:
     """The number of the GPU that the tensor is on, -1 for the CPU."""
     return _tensor("get_device", input).get_device()
-
-
-def isreal(input) -> Tensor:
-    """True for every element: there are no complex tensors."""
-    return creation.full_like(_tensor("isreal", input), True, dtype=dtypes.bool)
-
-
-# ------------------------------------------------------------------------------------------------ real numbers as complex ones
-def real(input) -> Tensor:
-    """The real part of a real tensor: itself."""
-    return _tensor("real", input)
-
-
-def imag(input) -> Tensor:
-    """The imaginary part, which PyTorch does not give for real tensors."""
-    raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes, got {_tensor('imag', input).dtype}")
-
-
-def conj(input) -> Tensor:
-    """The conjugate of a real tensor: itself."""
-    return _tensor("conj", input)
-
-
-resolve_conj = resolve_neg = conj_physical = conj
 
 
 def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
@@ -199,9 +170,7 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
 
 
 PUBLIC = {f.__name__: f for f in (allclose, equal, result_type, broadcast_shapes, is_floating_point, is_complex, is_signed, is_nonzero)}
-PUBLIC |= {f.__name__: f for f in (is_same_size, is_conj, is_neg, is_inference, numel, get_device, isreal, real, imag, conj)}
-PUBLIC |= {"resolve_conj": conj, "resolve_neg": conj, "conj_physical": conj, "range": range_}
-METHODS = {name: PUBLIC[name] for name in ("allclose", "equal", "is_signed", "is_nonzero", "is_same_size", "is_conj", "is_neg", "is_inference")}
-METHODS |= {"isreal": isreal, "conj": conj, "resolve_conj": conj, "resolve_neg": conj, "conj_physical": conj, "conj_physical_": conj}
-METHODS |= {"real": property(real), "imag": property(imag)}
+PUBLIC |= {f.__name__: f for f in (is_same_size, is_neg, is_inference, numel, get_device)}
+PUBLIC["range"] = range_
+METHODS = {name: PUBLIC[name] for name in ("allclose", "equal", "is_signed", "is_nonzero", "is_same_size", "is_neg", "is_inference")}
 FUNCTION_ONLY = {"isin", "logspace"}

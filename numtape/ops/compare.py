@@ -8,13 +8,13 @@ from numtape.ops.define import elementwise
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
 
-@elementwise(comparison)
+@elementwise(comparison, complex=True)
 def eq(x, y):
     "x == y."
     return x == y
 
 
-@elementwise(comparison, aliases=("not_equal",))
+@elementwise(comparison, aliases=("not_equal",), complex=True)
 def ne(x, y):
     "x != y."
     return x != y
@@ -44,25 +44,25 @@ def ge(x, y):
     return x >= y
 
 
-@elementwise(logical)
+@elementwise(logical, complex=True)
 def logical_and(x, y):
     "Whether both are non-zero."
     return x & y
 
 
-@elementwise(logical)
+@elementwise(logical, complex=True)
 def logical_or(x, y):
     "Whether either is non-zero."
     return x | y
 
 
-@elementwise(logical)
+@elementwise(logical, complex=True)
 def logical_xor(x, y):
     "Whether one is non-zero and the other is not."
     return x ^ y
 
 
-@elementwise(logical)
+@elementwise(logical, complex=True)
 def logical_not(x):
     "Whether x is zero."
     return x == 0
@@ -92,19 +92,19 @@ def bitwise_invert(x):
     return ~x
 
 
-@elementwise(predicate, inplace=False)
+@elementwise(predicate, inplace=False, complex=True)
 def isnan(x):
     "Whether x is NaN."
     return m.isnan(x)
 
 
-@elementwise(predicate, inplace=False)
+@elementwise(predicate, inplace=False, complex=True)
 def isinf(x):
     "Whether x is infinite."
     return m.isinf(x)
 
 
-@elementwise(predicate, inplace=False)
+@elementwise(predicate, inplace=False, complex=True)
 def isfinite(x):
     "Whether x is neither infinite nor NaN."
     return m.isfinite(x)

@@ -27,8 +27,8 @@ def like(x: Tensor, shape, strides) -> Spec:
     return spec_of(s.dtype, s.device, tuple(shape), tuple(strides))
 
 
-_clone = Op("clone", "elementwise", lambda x: x, None, (lambda g: g,), inplace=False)
-_convert = derived(Op("convert", "elementwise", lambda x, dtype: _converted(x, dtype), None, static=("dtype",), converts=True))
+_clone = Op("clone", "elementwise", lambda x: x, None, (lambda g: g,), inplace=False, complex=True)
+_convert = derived(Op("convert", "elementwise", lambda x, dtype: _converted(x, dtype), None, static=("dtype",), converts=True, complex=True))
 
 
 def _converted(x, dtype):
@@ -117,7 +117,7 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
         out = copied(out, spec_of(kind, out._spec.device, s.shape, strides))
     if out._spec.device is not where:
         out = moved(out, where)
-    if kind.is_floating_point:
+    if kind.differentiable:
         recorded(out, "to", (x,), lambda n, g: (g.to(origin, source),))
     return out
 
@@ -131,7 +131,7 @@ def copy_(self, source, non_blocking=False):
     if not isinstance(source, Tensor):
         source = as_tensor(source)
     write_into(source, self)
-    if mode.state.enabled and self._spec.dtype.is_floating_point and (tape.needs_grad(source) or tape.needs_grad(self)):
+    if mode.state.enabled and self._spec.dtype.differentiable and (tape.needs_grad(source) or tape.needs_grad(self)):
         matched = source
         if tape.needs_grad(source):
             shape, kind, where = source._spec.shape, source._spec.dtype, source._spec.device

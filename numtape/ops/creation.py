@@ -44,7 +44,7 @@ def _fill_value(x, value):
     return value
 
 
-_fill = Op("fill", "elementwise", _fill_value, lambda name, operands: ([operands[0][0]] * 2, operands[0][0]), (lambda g: zero(g), None))
+_fill = Op("fill", "elementwise", _fill_value, lambda name, operands: ([operands[0][0]] * 2, operands[0][0]), (lambda g: zero(g), None), complex=True)
 
 
 def fill_(self, value):
@@ -55,14 +55,22 @@ def fill_(self, value):
         if value.requires_grad:
             return self.copy_(value)
         value = value.item()
-    if not isinstance(value, (_py_int, _py_float, np.generic)):
+    if not isinstance(value, (_py_int, _py_float, complex, np.generic)):
         raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
     _check_number("fill_", value, self._spec.dtype)
+    if isinstance(value, (complex, np.complexfloating)):
+        return self.copy_(from_array(np.array(value, np.complex128 if self._spec.dtype.is_complex else None)))
+    if self._spec.dtype is dtypes.uint64 and value >= 2**63:  # numbers travel to kernels as int64
+        return self.copy_(from_array(np.array(value, np.uint64)))
     return inplace.call_into(_fill, (self, value), self, "fill_")
 
 
 def _check_number(op, value, kind):
     """Refuse a number that an integer dtype cannot hold."""
+    if isinstance(value, complex) and not kind.is_complex:
+        if value.imag:
+            raise RuntimeError(f"{op}: value cannot be converted to type {kind.name} without overflow: {value}")
+        value = value.real
     if kind.kind == dtypes.INT:
         limits = dtypes.iinfo(kind)
         if value != value or not limits.min <= value <= limits.max:
@@ -182,18 +190,22 @@ def _array_of(op: str, data, kind):
         if array.dtype == object or array.dtype.kind in "USV":
             raise TypeError(f"{op}: expected numbers, sequences of numbers, an array or a tensor, got {type(data).__name__} {data!r:.60}")
         if array.dtype.kind == "f":
-            array = array.astype(dtypes.get_default_dtype().numpy) if kind is None else array
-        elif array.dtype == np.uint64:
+            array = array.astype(dtypes.get_default_dtype().numpy or np.float32) if kind is None else array
+        elif array.dtype.kind == "c":
+            array = array.astype(dtypes.get_default_dtype().to_complex().numpy) if kind is None else array
+        elif array.dtype == np.uint64 and kind is not dtypes.uint64:
             raise RuntimeError(f"{op}: Overflow when unpacking long: {array.max()} is too large for int64")
-        elif array.dtype.kind in "iu" and array.dtype != np.int64:
+        elif array.dtype.kind in "iu" and array.dtype not in (np.int64, np.uint64):
             array = array.astype(np.int64)
         if kind is not None and array.size and array.dtype.kind in "iuf":
             _check_number(op, array.min(), kind)
             _check_number(op, array.max(), kind)
         if not array.size and kind is None:
-            array = array.astype(dtypes.get_default_dtype().numpy)
+            array = array.astype(dtypes.get_default_dtype().numpy or np.float32)
     if kind is not None:
-        array = array.astype(kind.numpy)
+        if array.dtype.kind == "c" and not kind.is_complex:
+            raise TypeError(f"{op}: can't convert complex numbers to {kind.name}; take their real parts first")
+        array = array.astype(kind.numpy or np.float32)
     return array
 
 
@@ -223,8 +235,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     if hasattr(data, "__cuda_array_interface__"):
         return _finish(_of_card(data).to(device, kind, copy=True), requires_grad)
     out = from_array(_array_of("tensor", data, kind))
-    where = wanted(device)
-    return _finish(out if where is cpu else out.to(where), requires_grad)
+    if kind is None and not isinstance(data, np.ndarray) and out._spec.dtype.is_floating_point:
+        kind = dtypes.get_default_dtype()
+    return _finish(out.to(wanted(device), kind), requires_grad)
 
 
 @composite(creation=True)
@@ -270,12 +283,12 @@ def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=
     spec = _spec("arange", (max(count, 0),), kind, device)
     if not spec.numel:
         return _finish(empty_of_spec(spec, "arange"), requires_grad)
-    if kind.is_floating_point:
+    if kind.differentiable:
         start, step = _py_float(start), _py_float(step)
     else:
         start, step = _py_int(start), _py_int(step)
     with placing(spec.device):
-        table = pattern(spec.device, "fill").ramp("u8" if kind is dtypes.bool else kind.code, kind.is_floating_point, spec.numel)
+        table = pattern(spec.device, "fill").ramp("u8" if kind is dtypes.bool else kind.code, kind.differentiable, spec.numel)
     result = empty_of_spec(spec, "arange")
     launch(table.address, result._address, start, step)
     return _finish(result, requires_grad)
@@ -286,6 +299,11 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False,
     "`steps` numbers from start to end, both included, at equal distances."
     if steps < 0:
         raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
+    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    if isinstance(start, complex) or isinstance(end, complex):
+        kind = dtypes.get_default_dtype().to_complex() if dtype is None else dtypes.check("linspace", dtype)
+        unit = linspace(0.0, 1.0, steps, dtype=kind.to_real(), device=device)
+        return _finish((unit * (complex(end) - complex(start)) + complex(start)).to(kind), requires_grad)
     start, end = (_py_float(v) for v in (start, end))
     spec = _spec("linspace", (steps,), dtype, device)
     if not steps:

@@ -16,6 +16,7 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     batch_norm,
     bits,
     compare,
+    complex,
     copy,
     counting,
     creation,
@@ -336,13 +337,19 @@ _FUNCTION_ONLY = {
 }  # fmt: skip
 # What the subjects add: METHODS (method only, by name), FUNCTION_ONLY and PRIVATE (names in neither place, or under another one).
 _PARTS = (
-    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, masks, pointwise, reduce_more, running, sampling,
+    activation_units, along, ask, attention, batch_norm, bits, complex, counting, distance, embedding, masks, pointwise, reduce_more, running, sampling,
     scatter, shaping, spatial, special, subscript,
 )  # fmt: skip
 for _part in _PARTS:
     _METHOD_ONLY |= getattr(_part, "METHODS", {})
     _FUNCTION_ONLY |= set(getattr(_part, "FUNCTION_ONLY", ()))
     _PRIVATE |= set(getattr(_part, "PRIVATE", ())) | set(getattr(_part, "HIDDEN", ()))
+
+
+_CONVERSIONS = {
+    "float16": "half", "bfloat16": "bfloat16", "float32": "float", "float64": "double", "int64": "long", "int32": "int", "int16": "short",
+    "int8": "char", "uint8": "byte", "bool": "bool", "complex64": "cfloat", "complex128": "cdouble",
+}  # fmt: skip
 
 
 def install() -> dict:
@@ -369,10 +376,8 @@ def install() -> dict:
         setattr(Tensor, f"{name}_", _keyword_in_place(name))
     Tensor.round_ = lambda self: inplace.call_into(TABLE["rint"], (self,), self, "round_")
     for kind in dtypes.SUPPORTED:
-        method = _conversion(kind)
-        for name in {"float32": ("float",), "float64": ("double",), "int64": ("long",), "int32": ("int",), "int16": ("short",), "int8": ("char",)}.get(
-            kind.name, ("byte",) if kind.name == "uint8" else (kind.name,)
-        ):
+        if kind.name in _CONVERSIONS:
+            name, method = _CONVERSIONS[kind.name], _conversion(kind)
             setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self), name, method.__doc__))
     for kind in (Tensor, Symbol):
         for name, op_name in OPERATORS.items():

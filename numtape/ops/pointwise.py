@@ -34,13 +34,7 @@ def rad2deg(x):
     return x * (180 / PI)
 
 
-@formula(vjp=lambda g: zero(g), inplace=False)
-def angle(x):
-    "The angle of a number in the complex plane: pi where it is negative, else 0; NaN stays NaN."
-    return where(isnan(x), x, where(x < 0, PI, 0.0))
-
-
-@formula(vjp=lambda g, x: where(x == 0, zero(g), g * (cos(x * PI) - sinc(x)) / x))
+@formula(vjp=lambda g, x: where(x == 0, zero(g), g * (cos(x * PI) - sinc(x)) / x), complex=True)
 def sinc(x):
     "sin(pi * x) / (pi * x), and 1 at zero."
     return where(x == 0, 1.0, sin(x * PI) / (x * PI))
@@ -56,19 +50,19 @@ def hypot(x, y):
     return where(isinf(x) | isinf(y), math.inf, where(long == 0, long, long * (ratio * ratio + 1).sqrt()))
 
 
-@elementwise(floating, vjp=lambda g, x: g * (x * x + 1).rsqrt(), aliases=("arcsinh",))
+@elementwise(floating, vjp=lambda g, x: g * (x * x + 1).rsqrt(), aliases=("arcsinh",), complex=True)
 def asinh(x):
     "The inverse of sinh."
     return m.asinh(x)
 
 
-@elementwise(floating, vjp=lambda g, x: g * (x * x - 1).rsqrt(), aliases=("arccosh",))
+@elementwise(floating, vjp=lambda g, x: g * (x * x - 1).rsqrt(), aliases=("arccosh",), complex=True)
 def acosh(x):
     "The inverse of cosh, not negative; NaN below 1."
     return m.acosh(x)
 
 
-@elementwise(floating, vjp=lambda g, x: g / (1 - x * x), domain="unit", aliases=("arctanh",))
+@elementwise(floating, vjp=lambda g, x: g / (1 - x * x), domain="unit", aliases=("arctanh",), complex=True)
 def atanh(x):
     "The inverse of tanh; NaN outside [-1, 1]."
     return m.atanh(x)

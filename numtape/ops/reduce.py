@@ -38,7 +38,7 @@ def count(x, dim):
     return math.prod(x._spec.shape[d] for d in layout.dims_of("count", dim, x._spec.ndim))
 
 
-@reduction(accumulating, "sum_of({a}, {b})", 0, vjp=lambda g, dim, shape: spread(g, dim, shape), wide=True, empty=0, rule_on_tensors=True, linear=True)
+@reduction(accumulating, "sum_of({a}, {b})", 0, vjp=lambda g, dim, shape: spread(g, dim, shape), wide=True, empty=0, rule_on_tensors=True, linear=True, complex=True)
 def sum(x, y):
     "The sum of the elements over `dim`; integers and bools add up in int64."
     return x + y
@@ -51,6 +51,7 @@ def sum(x, y):
     vjp=lambda g, x, dim: g * product_of_others(x, dim),
     empty=1,
     rule_on_tensors=True,
+    complex=True,
 )
 def prod(x, y):
     "The product of the elements over `dim`; integers and bools multiply in int64."
@@ -58,11 +59,11 @@ def prod(x, y):
 
 
 def _lowest(kind):
-    return "-inf" if kind.is_floating_point else f"{kind.code}(0)" if not kind.is_signed else str(-(2 ** (8 * kind.itemsize - 1)))
+    return "-inf" if kind.is_floating_point else "0" if not kind.is_signed else str(-(2 ** (8 * kind.itemsize - 1)))
 
 
 def _highest(kind):
-    return "inf" if kind.is_floating_point else {"u8": "255", "b8": "1"}.get(kind.code) or str(2 ** (8 * kind.itemsize - 1) - 1)
+    return "inf" if kind.is_floating_point else "1" if kind is dtypes.bool else str(2 ** (8 * kind.itemsize - kind.is_signed) - 1)
 
 
 @reduction(_same, "maximum", _lowest, vjp=lambda g, x, out, dim: share(g, x, out, dim))
@@ -77,13 +78,13 @@ def amin(x, y):
     return x if x < y else y
 
 
-@reduction(_bool, "({a} | {b})", 0, empty=False)
+@reduction(_bool, "({a} | {b})", 0, empty=False, complex=True)
 def any(x, y):
     "Whether an element over `dim` is non-zero."
     return x | y
 
 
-@reduction(_bool, "({a} & {b})", 1, empty=True)
+@reduction(_bool, "({a} & {b})", 1, empty=True, complex=True)
 def all(x, y):
     "Whether all elements over `dim` are non-zero."
     return x & y
@@ -111,7 +112,7 @@ def float_operand(name: str, x):
     """The input of a mean or a norm: floating point, or an error as PyTorch's."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
-    if not x._spec.dtype.is_floating_point:
+    if not x._spec.dtype.differentiable:
         raise RuntimeError(
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x._spec.dtype.name}; "
             "convert it first, or give dtype="
@@ -119,7 +120,7 @@ def float_operand(name: str, x):
     return x
 
 
-@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), dim, shape), None), reduces=True, empty=math.nan, rule_on_tensors=True, linear=True)
+@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), dim, shape), None), reduces=True, empty=math.nan, rule_on_tensors=True, linear=True, complex=True)
 def row_mean(x, dim):
     "The mean over `dim`."
     return sum(x, dim, True) / count(x, dim)

@@ -35,7 +35,9 @@ def kernel(args, start, stop):
 '''
 
 
-SIZES = {"u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
+# bytes per element of each dtype code
+SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
+SIZES |= {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "c64": 8, "c128": 16}
 
 
 def load_lines(operands, names, steps):
