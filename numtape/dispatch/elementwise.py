@@ -226,7 +226,7 @@ def make_plan(op: Op, args: tuple, target: Spec | None) -> Plan:
     """Trace, print, compile (or load) and lay out. With `target`, the result is converted to its dtype and written there."""
     if len(op.plans) > PLANS:
         op.plans.clear()
-    if op.traits.get("floats") and not any(a._spec.dtype.is_floating_point for a in args if isinstance(a, Tensor)):
+    if op.traits.get("floats") and not any(a._spec.dtype.differentiable for a in args if isinstance(a, Tensor)):
         raise RuntimeError(f"{op.name}: not implemented for {args[0]._spec.dtype.name} tensors; expected floating point, convert with .float()")
     if op.traits.get("numbers") and all(a._spec.dtype is dtypes.bool for a in args if isinstance(a, Tensor)):
         raise RuntimeError(f"{op.name}: not implemented for bool tensors; convert with .to(numtape.int64)")

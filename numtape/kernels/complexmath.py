@@ -57,9 +57,13 @@ def _functions(C, T, suffix):
         r = exp(z.real)
         if z.imag == zero:
             return C(complex(r, z.imag))
-        if z.real == -inf and not z.imag - z.imag == zero:
+        if z.real == -inf and z.imag - z.imag != zero:
             return C(complex(zero, zero))
         return C(complex(r * cos(z.imag), r * sin(z.imag)))
+
+    @inline
+    def exp2_of(z):
+        return exp_of(C(complex(z.real * LN2, z.imag * LN2)))
 
     @inline
     def expm1_of(z):
@@ -233,7 +237,7 @@ def _functions(C, T, suffix):
         return z.imag
 
     return {
-        "abs": modulus, "divide": divide, "conj": conj, "angle": angle, "sign": sign, "exp": exp_of, "expm1": expm1_of, "log": log_of, "log2": log2_of,
+        "abs": modulus, "divide": divide, "conj": conj, "angle": angle, "sign": sign, "exp": exp_of, "exp2": exp2_of, "expm1": expm1_of, "log": log_of, "log2": log2_of,
         "log10": log10_of, "log1p": log1p_of, "sqrt": sqrt_of, "sinh": sinh_of, "cosh": cosh_of, "tanh": tanh_of, "sin": sin_of, "cos": cos_of,
         "tan": tan_of, "asinh": asinh_of, "acosh": acosh_of, "atanh": atanh_of, "asin": asin_of, "acos": acos_of, "atan": atan_of, "pow": pow_of,
         "sigmoid": sigmoid, "isnan": isnan, "isinf": isinf, "isfinite": isfinite, "real": real, "imag": imag,

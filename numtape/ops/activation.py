@@ -15,7 +15,7 @@ from numtape.ops.trigonometric import tanh
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
 
-@elementwise(floating, vjp=lambda g, out: g * (out - out * out))
+@elementwise(floating, vjp=lambda g, out: g * (out - out * out), complex=True)
 def sigmoid(x):
     "1 / (1 + e**-x)."
     return m.sigmoid(x)

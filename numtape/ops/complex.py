@@ -88,21 +88,21 @@ def polar_of(x, y):
     return complex_of(x * cos(y), x * sin(y))
 
 
-def _of_complex_only(name: str, otherwise) -> None:
-    """Let a function hand real numbers on as `otherwise` says."""
+def _leave_real(name: str) -> None:
+    """Let a function hand real tensors on as they are."""
     function = TABLE[name].public
 
     def checked(input, *, out=None):
         if isinstance(input, (Tensor, Symbol)) and not input.dtype.is_complex:
-            return otherwise(input) if out is None else functions.into(name, otherwise(input), out)
+            return input if out is None else functions.into(name, input, out)
         return function(input, out=out)
 
     checked.__name__, checked.__doc__ = name, function.__doc__
     TABLE[name].public = checked
 
 
-_of_complex_only("conj", lambda x: x)
-conj, angle = TABLE["conj"].public, TABLE["angle"].public
+_leave_real("conj")
+conj = TABLE["conj"].public  # noqa: F811
 
 
 def conj_physical_(self):
@@ -201,6 +201,11 @@ def is_conj(input) -> bool:
     return tensor_of("is_conj", input) is None
 
 
+def resolve_conj(input) -> Tensor:
+    """The tensor itself, whose elements stand in memory as they are."""
+    return tensor_of("resolve_conj", input)
+
+
 def _set_part(which):
     def assign(self, value):
         which(self).copy_(value)
@@ -220,9 +225,9 @@ METHODS = {
     "imag": property(imag, _set_part(imag)),
     "isreal": isreal,
     "is_conj": is_conj,
-    "resolve_conj": conj,
-    "resolve_neg": lambda self: self,
+    "resolve_conj": resolve_conj,
+    "resolve_neg": resolve_conj,
     "conj_physical": conj,
     "conj_physical_": conj_physical_,
 }
-PUBLIC = {"isreal": isreal, "is_conj": is_conj, "resolve_conj": conj, "resolve_neg": lambda input: input, "conj_physical": conj}
+PUBLIC = {"isreal": isreal, "is_conj": is_conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_conj, "conj_physical": conj}

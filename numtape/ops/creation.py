@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from numtape import dtypes
-from numtape.device import cpu, placed, wanted
+from numtape.device import placed, wanted
 from numtape.dispatch import inplace
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
