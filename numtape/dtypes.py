@@ -36,6 +36,11 @@ class dtype:
     def __reduce__(self) -> tuple[Any, ...]:
         return _by_name, (self.name,)
 
+    @property
+    def is_half(self) -> _pybool:
+        """Whether it is float16 or bfloat16, which kernels compute with as float32."""
+        return self.code != self.arithmetic
+
     def to_complex(self) -> dtype:
         """The complex dtype whose parts are as wide as this one, at least float32."""
         if self.kind < FLOAT:

@@ -258,7 +258,7 @@ def conversion(text: str, source: dtype, target: dtype) -> str:
         return f"({text} != {source.arithmetic}(0))"
     if source.is_complex and not target.is_complex:
         text, source = f"{text}.real", source.to_real()
-    if target.code != target.arithmetic:
+    if target.is_half:
         return f"round_{target.code}({target.arithmetic}({text}))"
     if source.is_floating_point and target is dtypes.uint64:
         return f"u64_of({text})"

@@ -19,14 +19,30 @@ def widen(builder, half, bits):
 
 def narrow(builder, half, value):
     """A float32 as 16 bits of memory, to the nearest, ties to even."""
-    if half == "f16":
-        return builder.bitcast(builder.fptrunc(value, ir.HalfType()), ir.IntType(16))
     I32 = ir.IntType(32)
     word = builder.bitcast(value, I32)
+    if half == "f16":
+        return _narrow_f16(builder, value, word)
     odd = builder.and_(builder.lshr(word, I32(16)), I32(1))
     near = builder.add(word, builder.add(odd, I32(0x7FFF)))
     bits = builder.select(builder.fcmp_unordered("uno", value, value), I32(0x7FC00000), near)
     return builder.trunc(builder.lshr(bits, I32(16)), ir.IntType(16))
+
+
+def _narrow_f16(builder, value, word):
+    """In integers: LLVM may turn an fptrunc of what was a float64 into the call of a library that is not there."""
+    I32 = ir.IntType(32)
+    sign = builder.and_(builder.lshr(word, I32(16)), I32(0x8000))
+    size = builder.and_(word, I32(0x7FFFFFFF))
+    odd = builder.and_(builder.lshr(size, I32(13)), I32(1))
+    normal = builder.lshr(builder.add(size, builder.add(odd, I32(0xFFF - (112 << 23) & 0xFFFFFFFF))), I32(13))
+    # below 2**-14 the sum with 0.5 has the digits of the result at its end, rounded
+    lifted = builder.fadd(builder.bitcast(size, ir.FloatType()), ir.FloatType()(0.5))
+    small = builder.sub(builder.bitcast(lifted, I32), I32(0x3F000000))
+    bits = builder.select(builder.icmp_unsigned("<", size, I32(113 << 23)), small, normal)
+    bits = builder.select(builder.icmp_unsigned(">=", size, I32(0x477FF000)), I32(0x7C00), bits)
+    bits = builder.select(builder.fcmp_unordered("uno", value, value), I32(0x7E00), bits)
+    return builder.trunc(builder.or_(sign, bits), ir.IntType(16))
 
 
 def plain_widen(half, bits):

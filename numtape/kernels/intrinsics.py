@@ -235,6 +235,7 @@ def _bits(name):
 
 
 slot_f32, slot_f64 = _bits("f32"), _bits("f64")
+slot_f16 = slot_bf16 = slot_f32
 
 # The casts that generated code wraps around every value, so that nothing is computed in a wider type by accident.
 if JIT:

@@ -30,6 +30,30 @@ def key_f64(bits):
 
 
 @inline
+def key_f16(bits):
+    """The bits of a float16 as an integer that orders as the number does; every NaN is the largest."""
+    size = i64(bits) & 0x7FFF
+    if size > 0x7C00:
+        return i64(0x7FFF)
+    return size if i64(bits) < 0x8000 else -size
+
+
+@inline
+def key_bf16(bits):
+    """The bits of a bfloat16 as an integer that orders as the number does; every NaN is the largest."""
+    size = i64(bits) & 0x7FFF
+    if size > 0x7F80:
+        return i64(0x7FFF)
+    return size if i64(bits) < 0x8000 else -size
+
+
+@inline
+def key_u64(x):
+    """A uint64 as an int64 in the same order."""
+    return i64(x) ^ i64(-(2**63))
+
+
+@inline
 def key_int(x):
     return i64(x)
 

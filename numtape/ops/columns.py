@@ -189,8 +189,15 @@ def _bias_gradient(g: Tensor):
     return g.sum([0, *range(2, g._spec.ndim)])
 
 
+def _wide(*tensors):
+    """Halves as float32, which products are computed in."""
+    return tuple(None if t is None else t.float() for t in tensors)
+
+
 def convolve(x: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, sizes=None) -> Tensor:
     """The convolution of x (N, C, ...) by w (O, C / groups, ...); `sizes` of the result where they are not the most windows that fit."""
+    if x._spec.dtype.is_half:
+        return convolve(*_wide(x, w, bias), geometry, groups, sizes).to(x._spec.dtype)
     dense, weight = contiguous(x.detach()), contiguous(w.detach())
     s, nd = x._spec, x._spec.ndim - 2
     if sizes is None:
@@ -216,6 +223,8 @@ def convolve(x: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, sizes=
 
 def spread(g: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, image) -> Tensor:
     """The adjoint of `convolve` in x: the transposed convolution of g by w, onto an image of that size."""
+    if g._spec.dtype.is_half:
+        return spread(*_wide(g, w, bias), geometry, groups, image).to(g._spec.dtype)
     dense, weight, s = contiguous(g.detach()), contiguous(w.detach()), g._spec
     out = empty(spec_of(s.dtype, s.device, (s.shape[0], w._spec.shape[1] * groups, *image)), "conv_transpose")
     if dense._spec.numel and weight._spec.numel:

@@ -65,7 +65,9 @@ def _pull_product(node, g):
 
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
-    """The recorded product over equal batch shapes."""
+    """The recorded product over equal batch shapes; of halves as float32, rounded at the end."""
+    if a._spec.dtype.is_half:
+        return matrix_product(a.float(), b.float()).to(a._spec.dtype)
     out = _product(a, b)
     if wanted(a, b):
         recorded(out, "matmul", (a, b), _pull_product, save=_kept(a, b))
@@ -224,6 +226,8 @@ def linear(input, weight, bias=None):
         _inner("linear", x, weight.t(), shape[1], weight._spec.shape[1])
     if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype or bias._spec.device is not x._spec.device):
         return matmul(x, weight.transpose(0, 1)) + bias
+    if x._spec.dtype.is_half:
+        return linear(x.float(), weight.float(), None if bias is None else bias.float()).to(x._spec.dtype)
     result = _product(x, _transposed(weight))
     if bias is not None:
         args = (result, bias)

@@ -236,7 +236,8 @@ def float_power_(self, exponent):
 @composite
 def ldexp(input, other, *, out=None):
     "input * 2**other."
-    result = calls.call(TABLE["mul"], (input, calls.call(TABLE["pow"], (2.0, other))))
+    power = calls.call(TABLE["pow"], (2.0, other))
+    result = calls.call(TABLE["mul"], (input, power.to(input.dtype) if input.dtype.is_half else power))
     return result if out is None else functions.into("ldexp", result, out)
 
 

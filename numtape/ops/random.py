@@ -9,6 +9,8 @@ from numtape.autograd import mode
 from numtape.device import cpu
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
+from numtape.ops.complex import view_as_real
+from numtape.ops.copy import write_into
 from numtape.ops.creation import _finish, _like_spec, _spec
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
@@ -20,6 +22,19 @@ from numtape.tensor import empty as empty_of_spec
 def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor:
     """Fill a contiguous tensor with a draw: uniform, normal or integers."""
     s = target._spec
+    if s.dtype.is_half:  # as float32, rounded; uniform numbers with as many bits as they have, so that none becomes 1
+        low, high = parameters
+        fresh = empty_of_spec(spec_of(dtypes.float32, s.device, s.shape), name)
+        fresh = _draw(fresh, draw, (0.0, 1.0) if draw == "uniform" else parameters, generator, name)
+        if draw == "uniform":
+            steps = 2048.0 if s.dtype is dtypes.float16 else 256.0
+            fresh = (fresh * steps).floor() * ((high - low) / steps) + low
+        write_into(fresh, target, name)
+        return target
+    if s.dtype.is_complex:  # both parts, each with half of the variance
+        low, high = parameters if draw == "uniform" else (parameters[0] / 2**0.5, parameters[1] / 2**0.5)
+        _draw(view_as_real(target), draw, (low, high), generator, name)
+        return target
     if s.numel:
         with placing(s.device):
             table = pattern(s.device, "random").table(name, draw, "u8" if s.dtype is dtypes.bool else s.dtype.code, s.numel)
@@ -42,7 +57,7 @@ def _fill_in_place(self: Tensor, draw, name: str) -> Tensor:
 
 
 def _float_only(op, spec):
-    if not spec.dtype.is_floating_point:
+    if not spec.dtype.differentiable:
         raise RuntimeError(f"{op}: expected a floating-point dtype, got {spec.dtype.name}")
     return spec
 

@@ -61,6 +61,8 @@ def poisson(input, generator=None):
         raise RuntimeError(f"poisson: not supported for {x._spec.dtype.name} tensors; convert to floating point first")
     if not builtins.bool((x.detach() >= 0).all()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    if x._spec.dtype.is_half:
+        return poisson(x.float(), generator).to(x._spec.dtype)
     rates, s = contiguous(x.detach()), x._spec
     result = empty(spec_of(s.dtype, s.device, s.shape), "poisson")
     if s.numel:

@@ -152,7 +152,7 @@ def special_xlog1py(x, y):
 @formula(vjp=lambda g, x: g * (-1.0 - log(x)), domain="positive", method=False, inplace=False)
 def special_entr(x):
     "-x * log(x): 0 at zero, -inf below."
-    return where(isnan(x), math.nan, where(x > 0, x * -1.0 * log(x), where(x == 0, 0.0, -math.inf)))
+    return where(isnan(x), math.nan, where(x > 0, x * -1.0 * log(x), where(x == 0, zero(x), -math.inf)))
 
 
 # ------------------------------------------------------------------------------------------------ Bessel functions

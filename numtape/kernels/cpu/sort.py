@@ -16,8 +16,14 @@ from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
 
 SCRATCH = 32  # bytes an element
-BITS = {"f32": "i32", "f64": "i64", "b8": "u8"}
-NANS = {"f32": "i64(0x7FFFFFFF)", "f64": "i64(0x7FFFFFFFFFFFFFFF)"}
+BITS = {"f16": "u16", "bf16": "u16", "f32": "i32", "f64": "i64", "b8": "u8"}
+NANS = {"f16": "i64(0x7FFF)", "bf16": "i64(0x7FFF)", "f32": "i64(0x7FFFFFFF)", "f64": "i64(0x7FFFFFFFFFFFFFFF)"}
+UNSIGNED = {"b8", "u8", "u16", "u32"}  # keys that count from 0; those of u64 are moved to count from the smallest int64
+
+
+def _kind(code):
+    """The key function for a dtype code."""
+    return code if code in NANS or code == "u64" else "int"
 
 LOAD = """
 keys, at = out_i64(scratch + 32 * length * start), out_i64(scratch + 32 * length * start + 8 * length)
@@ -81,12 +87,12 @@ def text(name, code):
     """The kernel's text: outputs are values and positions, the input is the line; extra arguments are
     the scratch memory, a count, and what keys are combined with: 0, or -1 for the other order."""
     bits = BITS.get(code, code)
-    kind = code if code in NANS else "int"
+    kind = _kind(code)
     rank = ""
     if name in ("median", "nanmedian"):
         rank = MEDIAN if code not in NANS else (MEDIAN_OR_NAN if name == "median" else MEDIAN_WITHOUT_NAN).format(nan=NANS[code])
     size = SIZES[bits]
-    body = BODIES[name].format(kind=kind, size=size, flip=0 if bits == "u8" else 128, rank=rank)
+    body = BODIES[name].format(kind=kind, size=size, flip=0 if code in UNSIGNED else 128, rank=rank)
     setup = ("scratch, count, order = p[3], p[4], p[5]", f"counts = stack_i64({256 * size})")
     imports = f"from numtape.kernels.sorting import key_{kind}, last_pair, select_pairs, sort_pairs\n"
     return lines.text(name, code, (bits, "i64"), (bits,), body, extra=3, setup=setup, imports=imports)
@@ -143,6 +149,6 @@ def kernel(args, start, stop):
 
 def rows(code, n, m):
     """The launch that orders the n rows of m elements; arguments: out, x, scratch."""
-    bits, kind = BITS.get(code, code), code if code in NANS else "int"
+    bits, kind = BITS.get(code, code), _kind(code)
     return Table(library.kernel("order_rows", ROWS.format(code=code, bits=bits, kind=kind)), 1, 0, 3, [n, m])
 

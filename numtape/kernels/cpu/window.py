@@ -243,7 +243,7 @@ for i in range(length):
         out0[k * step0] = in0[i * step1]
 """
 
-LOWEST = {"f32": "-inf", "f64": "-inf", "u8": "0", "i8": "-(2**7)", "i16": "-(2**15)", "i32": "-(2**31)", "i64": "-(2**63)"}
+LOWEST = {"u16": "0", "u32": "0", "u64": "0", "f16": "-inf", "bf16": "-inf", "f32": "-inf", "f64": "-inf", "u8": "0", "i8": "-(2**7)", "i16": "-(2**15)", "i32": "-(2**31)", "i64": "-(2**63)"}
 
 
 def unfold(code, planes, image, result, geometry, first, last):
