@@ -214,7 +214,8 @@ class finfo:
             self.max = (2 - 2.0**-7) * 2.0**127
         else:
             info = np.finfo(d.numpy)
-            self.eps, self.tiny, self.resolution, self.max = (_pyfloat(v) for v in (info.eps, info.tiny, info.resolution, info.max))
+            self.eps, self.tiny, self.max = (_pyfloat(v) for v in (info.eps, info.tiny, info.max))
+            self.resolution = 10.0**-info.precision
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self) -> str:

@@ -19,8 +19,8 @@ from numtape.spec import spec_of
 from numtape.tensor import Tensor, make
 
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
-CODES = {dtypes.INT: 0, dtypes.FLOAT: 2, dtypes.BOOL: 6}
-UNSIGNED = 1
+CODES = {dtypes.INT: 0, dtypes.FLOAT: 2, dtypes.COMPLEX: 5, dtypes.BOOL: 6}
+UNSIGNED, BFLOAT = 1, 4
 
 
 class _Device(ctypes.Structure):
@@ -95,7 +95,7 @@ def dlpack(x: Tensor, *, stream: Any = None, max_version: Any = None, dl_device:
     elif stream is not None:
         raise BufferError(f"__dlpack__: a tensor on the CPU has no stream, got stream={stream!r}")
     shape, strides = (ctypes.c_int64 * s.ndim)(*s.shape), (ctypes.c_int64 * s.ndim)(*s.strides)
-    code = UNSIGNED if s.dtype.kind == dtypes.INT and not s.dtype.is_signed else CODES[s.dtype.kind]
+    code = _code(s.dtype)
     managed = _Managed()
     managed.tensor = _DLTensor(x._address if s.numel else None, _Device(*dlpack_device(x)), s.ndim, _DataType(code, 8 * s.dtype.itemsize, 1), shape, strides, 0)
     managed.deleter = ctypes.cast(_delete, ctypes.c_void_p)
@@ -194,10 +194,16 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     return result.clone() if copy else result
 
 
+def _code(kind: dtypes.dtype) -> int:
+    """DLPack's number for what a dtype's elements are."""
+    if kind is dtypes.bfloat16:
+        return BFLOAT
+    return UNSIGNED if kind.kind == dtypes.INT and not kind.is_signed else CODES[kind.kind]
+
+
 def _dtype_of(given: _DataType) -> Any:
     for kind in dtypes.SUPPORTED:
-        code = UNSIGNED if kind.kind == dtypes.INT and not kind.is_signed else CODES[kind.kind]
-        if (code, 8 * kind.itemsize, 1) == (given.code, given.bits, given.lanes):
+        if (_code(kind), 8 * kind.itemsize, 1) == (given.code, given.bits, given.lanes):
             return kind
     raise BufferError(f"from_dlpack: elements of DLPack type code {given.code} with {given.bits} bits and {given.lanes} lanes are not supported; convert them first")
 

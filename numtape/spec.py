@@ -10,7 +10,8 @@ from math import prod
 from typing import Any
 
 from numtape.device import device
-from numtape.dtypes import dtype
+from numtape.dtypes import bool as bool_
+from numtape.dtypes import dtype, float32, float64, int8, int16, int32, int64, uint8
 from numtape.layout import Ints, contiguous_strides, is_contiguous
 
 
@@ -57,6 +58,7 @@ class Spec:
         return f"<{self.dtype.name} {self.shape} strides {self.strides}>"
 
 
+ON_CARDS = {bool_, uint8, int8, int16, int32, int64, float32, float64}
 _interned: dict[tuple[Any, ...], Spec] = {}
 _LIMIT = 50_000  # then start afresh: an old spec that is still in use only misses its plans once
 
@@ -73,6 +75,8 @@ def spec_of(kind: dtype, where: device, shape: Ints, strides: Ints | None = None
         full = (kind, where, shape, actual)
         found = _interned.get(full)
         if found is None:
+            if where.type == "cuda" and kind not in ON_CARDS:
+                raise NotImplementedError(f"{kind.name} tensors have no CUDA kernels yet (docs/cuda.md, Limits); convert it first, for instance to {float32 if kind.differentiable else int64}")
             found = _interned[full] = Spec(*full)
         _interned[key] = found
     return found

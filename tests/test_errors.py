@@ -102,8 +102,6 @@ def test_arrays_that_cannot_be_shared():
         nt.from_numpy(np.array(["a"]))
     with pytest.raises(TypeError, match="np.ndarray"):
         nt.from_numpy([1, 2])
-    with pytest.raises(RuntimeError, match="not supported yet"):
-        nt.zeros(2, dtype=nt.float16)
 
 
 def test_threads():

@@ -19,7 +19,7 @@ def nothing_is_kept():
     assert len(interop._exported) == before
 
 
-@pytest.mark.parametrize("kind", SUPPORTED, ids=str)
+@pytest.mark.parametrize("kind", [d for d in SUPPORTED if d.numpy is not None], ids=str)
 def test_numpy_both_ways(kind):
     a = np.ones((3, 4), kind.numpy)
     t = nt.from_dlpack(a)
@@ -80,7 +80,6 @@ def test_copies_and_devices():
         (lambda: nt.ones(2).__dlpack__(stream=1), BufferError, "no stream"),
         (lambda: nt.ones(2).__dlpack__(dl_device=(2, 0)), BufferError, "move it"),
         (lambda: nt.from_dlpack([1, 2]), TypeError, "__dlpack__"),
-        (lambda: nt.from_dlpack(np.zeros(2, np.complex64)), BufferError, "not supported"),
         (lambda: nt.from_dlpack(np.zeros(3)[::-1]), BufferError, "negative strides"),
         (lambda: nt.ones(2).__cuda_array_interface__, AttributeError, "non-CUDA"),
         (lambda: nt.ones(2, device="cuda", requires_grad=True).__cuda_array_interface__, RuntimeError, "requires grad"),
