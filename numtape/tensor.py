@@ -310,6 +310,18 @@ class Tensor:
             raise TypeError(f"numpy: Got unsupported ScalarType {self._spec.dtype.name}: NumPy has none; convert with .float() first")
         return storage.as_array(self._storage, self._address, self._spec)
 
+    def __array_namespace__(self, *, api_version: str | None = None):
+        """`numtape.array_api`, the namespace of the Python array API standard."""
+        from numtape import array_api
+
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", array_api.__array_api_version__):
+            raise ValueError(f"__array_namespace__: expected a version up to {array_api.__array_api_version__}, got {api_version!r}")
+        return array_api
+
+    def to_device(self, device, /, *, stream=None) -> Tensor:
+        """This tensor on another device, by the name of the array API standard."""
+        return self.to(device)
+
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         """A DLPack capsule over this tensor's memory, for `from_dlpack` of any library."""
         from numtape import interop

@@ -266,6 +266,8 @@ def reducing(op: Op):
                 raise RuntimeError(str(problem)) from None
             raise
         learn_reduction(op, plans, input, (input._spec, dims, keepdim, (FULL,)), dim, dims, keepdim)
+        if dtype is not None:  # added up in int64, returned as asked
+            result = result.to(dtype)
         return result if out is None else into(op.name, result, out)
 
     return function

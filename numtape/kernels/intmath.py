@@ -1,6 +1,6 @@
 """Integer arithmetic for kernels, where it differs from a plain operator: wrapping, Python's and C's division, powers."""
 
-from numtape.kernels.intrinsics import inline
+from numtape.kernels.intrinsics import i64, inline
 
 
 @inline
@@ -52,8 +52,12 @@ def fmod_int(x, y):
 
 @inline
 def pow_int(x, y):
-    """x**y by squaring, wrapping; a negative exponent gives 0 except for bases of 1 and -1, as PyTorch."""
-    one = x - x + 1
+    """x**y by squaring, wrapping; a negative exponent gives 0 except for bases of 1 and -1, as PyTorch.
+
+    In int64 for all dtypes: the cast to the dtype keeps the low bits, which do not depend on the higher ones.
+    """
+    x, y = i64(x), i64(y)
+    one = i64(1)
     if y < 0:
         if x == 1:
             return one
@@ -131,4 +135,5 @@ def left_shift_int(x, y):
 @inline
 def right_shift_int(x, y):
     """x // 2**y; a y that is negative or too large leaves the sign, 0 or -1."""
-    return x >> (y if y >= 0 and y < 63 else y - y + 63)
+    by = i64(y)
+    return x >> by if by >= 0 and by < 64 else (x >> 63) >> 1

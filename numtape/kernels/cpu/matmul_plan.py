@@ -24,6 +24,7 @@ ACCUMULATE = 15  # 0: C = A @ B, 1: C += A @ B
 BATCH_NDIM = 16
 BATCH = 17
 MAX_BATCH_NDIM = 6
+SAME_BITS = {"u16": "i16", "u32": "i32", "u64": "i64"}  # products wrap alike, signed or not
 ITEMSIZE = {"u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 
 # Scratch of one thread, 64-byte aligned; its address stands in the word before the first slot. Three parts, in bytes:
@@ -46,6 +47,7 @@ def table(code, m, n, k, strides, sizes, c_steps, a_steps, b_steps, nbytes):
     if len(sizes) > MAX_BATCH_NDIM:
         raise RuntimeError(f"matmul: at most {MAX_BATCH_NDIM} batch dims that cannot be merged, got {len(sizes)}")
     batch = prod(sizes)
+    code = SAME_BITS.get(code, code)
     rows, row_blocks, columns, column_blocks = plan_blocks(batch, m, n, k, ITEMSIZE[code])
     words = [m, n, k, *strides, rows, row_blocks, columns, column_blocks, 0, len(sizes), *sizes, *c_steps, *a_steps, *b_steps]
     units = batch * row_blocks * column_blocks
