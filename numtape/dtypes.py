@@ -21,12 +21,12 @@ class dtype:
     (4, True, True)
     """
 
-    __slots__ = ("arithmetic", "code", "differentiable", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy")
+    __slots__ = ("arithmetic", "category", "code", "differentiable", "is_complex", "is_floating_point", "is_signed", "itemsize", "name", "numpy")
 
-    def __init__(self, name: str, code: str, kind: _pyint, itemsize: _pyint, *, signed: _pybool = True, arithmetic: str | None = None):
-        self.name, self.code, self.kind, self.itemsize = name, code, kind, itemsize
-        self.is_floating_point, self.is_complex, self.is_signed = kind == FLOAT, kind == COMPLEX, signed
-        self.differentiable = kind >= FLOAT
+    def __init__(self, name: str, code: str, category: _pyint, itemsize: _pyint, *, signed: _pybool = True, arithmetic: str | None = None):
+        self.name, self.code, self.category, self.itemsize = name, code, category, itemsize
+        self.is_floating_point, self.is_complex, self.is_signed = category == FLOAT, category == COMPLEX, signed
+        self.differentiable = category >= FLOAT
         self.arithmetic = arithmetic or code  # the code of the type that kernels compute in: halves only stand in memory
         self.numpy: Any = None if name == "bfloat16" else np.dtype(name)  # NumPy has no bfloat16
 
@@ -43,7 +43,7 @@ class dtype:
 
     def to_complex(self) -> dtype:
         """The complex dtype whose parts are as wide as this one, at least float32."""
-        if self.kind < FLOAT:
+        if self.category < FLOAT:
             return get_default_dtype().to_complex()
         return complex128 if self in (float64, complex128) else complex64
 
@@ -122,10 +122,10 @@ def _promote(a: dtype, b: dtype) -> dtype | None:
     """PyTorch's table. Where that refuses unsigned integers beside signed ones, the smallest that holds both; None if there is none."""
     if a is b:
         return a
-    if a.kind != b.kind:
-        low, high = (a, b) if a.kind < b.kind else (b, a)
+    if a.category != b.category:
+        low, high = (a, b) if a.category < b.category else (b, a)
         return complex128 if low is float64 and high is complex64 else high
-    if a.kind == INT and a.is_signed != b.is_signed:
+    if a.category == INT and a.is_signed != b.is_signed:
         unsigned, signed = (a, b) if b.is_signed else (b, a)
         return signed if signed.itemsize > unsigned.itemsize else {uint8: int16, uint16: int32, uint32: int64}.get(unsigned)
     if a.itemsize == b.itemsize:  # the two halves
@@ -170,7 +170,7 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     """A lower-priority operand counts only if it is of a higher kind (PyTorch's combine_categories)."""
     if higher is None or lower is None:
         return higher or lower
-    return _joint(higher, lower) if lower.kind > higher.kind else higher
+    return _joint(higher, lower) if lower.category > higher.category else higher
 
 
 def promote_operands(dimensioned: Iterable[dtype], zero_dim: Iterable[dtype], numbers: Iterable[dtype]) -> dtype:
@@ -193,7 +193,7 @@ def can_cast(from_: dtype, to: dtype) -> _pybool:
     >>> nt.can_cast(nt.int64, nt.float32), nt.can_cast(nt.float32, nt.int64)
     (True, False)
     """
-    return from_.kind <= to.kind
+    return from_.category <= to.category
 
 
 class finfo:
@@ -233,7 +233,7 @@ class iinfo:
 
     def __init__(self, type: dtype):
         d = check("iinfo", type)
-        if d.kind != INT:
+        if d.category != INT:
             raise TypeError(f"iinfo: expected an integer dtype, got {d}; use finfo for floating point")
         info = np.iinfo(d.numpy)
         self.dtype, self.bits, self.max, self.min = d.name, d.itemsize * 8, _pyint(info.max), _pyint(info.min)

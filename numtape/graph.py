@@ -262,7 +262,7 @@ def conversion(text: str, source: dtype, target: dtype) -> str:
         return f"round_{target.code}({target.arithmetic}({text}))"
     if source.is_floating_point and target is dtypes.uint64:
         return f"u64_of({text})"
-    if source.is_floating_point and target.kind == dtypes.INT and target is not dtypes.int64:
+    if source.is_floating_point and target.category == dtypes.INT and target is not dtypes.int64:
         return f"{target.code}(i64({text}))"  # as PyTorch on x86: by way of int64, so that 300.0 wraps to 44 in uint8
     return f"{target.code}({text})"
 

@@ -198,7 +198,7 @@ def _code(kind: dtypes.dtype) -> int:
     """DLPack's number for what a dtype's elements are."""
     if kind is dtypes.bfloat16:
         return BFLOAT
-    return UNSIGNED if kind.kind == dtypes.INT and not kind.is_signed else CODES[kind.kind]
+    return UNSIGNED if kind.category == dtypes.INT and not kind.is_signed else CODES[kind.category]
 
 
 def _dtype_of(given: _DataType) -> Any:

@@ -1,6 +1,9 @@
 """`numtape.array_api` against array-api-strict, the standard's reference over NumPy: signatures, values, dtypes."""
 
 import inspect
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -196,3 +199,33 @@ def test_gradients_go_through():
     x = nt.tensor([1.0, 2.0, 3.0], requires_grad=True)
     xp.sum(xp.multiply(xp.exp(x), xp.flip(x))).backward()
     np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2, 3]) * [3, 2, 1] + np.exp([3, 2, 1]), rtol=1e-6)
+
+
+DISPATCH = """
+import numpy as np, numtape as nt, scipy.special as sp, sklearn
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
+y = X @ np.arange(5, dtype=np.float32) + 1
+a, b = nt.from_numpy(X.copy()), nt.from_numpy(y.copy())
+with sklearn.config_context(array_api_dispatch=True):
+    found = StandardScaler().fit(a).transform(a), PCA(2, svd_solver="full").fit(a).transform(a), Ridge(solver="svd").fit(a, b).predict(a)
+expected = StandardScaler().fit_transform(X), PCA(2, svd_solver="full").fit_transform(X), Ridge(solver="svd").fit(X, y).predict(X)
+for mine, theirs in zip(found, expected):
+    assert isinstance(mine, nt.Tensor) and mine.dtype is nt.float32
+    np.testing.assert_allclose(mine.numpy(), theirs, rtol=1e-4, atol=1e-5)
+x = nt.tensor([0.5, 1.0, 1.5])
+for f in (sp.erf, sp.gammaln, sp.expit, sp.i0, sp.logsumexp, sp.softmax):
+    assert isinstance(f(x), nt.Tensor)
+    np.testing.assert_allclose(f(x).numpy(), f(x.numpy()), rtol=1e-6)
+"""
+
+
+def test_scikit_learn_and_scipy_take_tensors(tmp_path):
+    """Under array dispatch, which SciPy reads from the environment when it is imported."""
+    pytest.importorskip("sklearn")
+    (tmp_path / "run.py").write_text(DISPATCH)
+    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, text=True, env=os.environ | {"SCIPY_ARRAY_API": "1"}, check=False)
+    assert done.returncode == 0, done.stderr

@@ -14,13 +14,13 @@ DTYPES = {
     d.name: d for d in (bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128)
 }  # fmt: skip
 KINDS = {
-    "bool": lambda d: d.kind == BOOL,
-    "signed integer": lambda d: d.kind == INT and d.is_signed,
-    "unsigned integer": lambda d: d.kind == INT and not d.is_signed,
-    "integral": lambda d: d.kind == INT,
+    "bool": lambda d: d.category == BOOL,
+    "signed integer": lambda d: d.category == INT and d.is_signed,
+    "unsigned integer": lambda d: d.category == INT and not d.is_signed,
+    "integral": lambda d: d.category == INT,
     "real floating": lambda d: d.is_floating_point,
     "complex floating": lambda d: d.is_complex,
-    "numeric": lambda d: d.kind != BOOL,
+    "numeric": lambda d: d.category != BOOL,
 }
 
 
@@ -46,7 +46,7 @@ def result_type(*arrays_and_dtypes):
     for number in arrays_and_dtypes:
         if isinstance(number, complex) and not found.is_complex:
             found = found.to_complex()
-        elif isinstance(number, float) and found.kind <= INT:
+        elif isinstance(number, float) and found.category <= INT:
             found = nt.get_default_dtype()
         elif isinstance(number, int) and not isinstance(number, builtins.bool) and found is bool:
             found = int64

@@ -170,7 +170,8 @@ class UniqueInverse(NamedTuple):
 def unique_all(x, /):
     """The distinct elements, where each is first, which of them each element is, and how often they occur. Each NaN is distinct."""
     flat = x.reshape(-1)
-    ordered, places = nt.sort(flat, stable=True)
+    places = _order(flat)
+    ordered = flat[places]
     new = nt.ones_like(ordered, dtype=nt.bool)
     if flat.numel() > 1:
         new[1:] = ordered[1:] != ordered[:-1]
@@ -179,6 +180,14 @@ def unique_all(x, /):
     inverse[places] = nt.cumsum(new.to(nt.int64), 0) - 1
     ends = nt.cat([starts[1:], nt.full((min(1, flat.numel()),), flat.numel(), device=x.device)])
     return UniqueAll(ordered[starts], places[starts], inverse.reshape(x.shape), ends - starts)
+
+
+def _order(x):
+    """The places of the elements of a vector in order; of complex ones by real, then by imaginary part."""
+    if not x.dtype.is_complex:
+        return nt.argsort(x, stable=True)
+    places = nt.argsort(x.imag, stable=True)
+    return places[nt.argsort(x.real[places], stable=True)]
 
 
 def unique_counts(x, /):

@@ -14,7 +14,7 @@ def _wide(x, dtype):
     """The dtype of a sum."""
     if dtype is not None:
         return dtype
-    return nt.uint64 if x.dtype.kind == INT and not x.dtype.is_signed else x.dtype if x.dtype.differentiable else nt.int64
+    return nt.uint64 if x.dtype.category == INT and not x.dtype.is_signed else x.dtype if x.dtype.differentiable else nt.int64
 
 
 def _over(function, x, axis, keepdims, **settings):

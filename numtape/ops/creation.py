@@ -71,7 +71,7 @@ def _check_number(op, value, kind):
         if value.imag:
             raise RuntimeError(f"{op}: value cannot be converted to type {kind.name} without overflow: {value}")
         value = value.real
-    if kind.kind == dtypes.INT:
+    if kind.category == dtypes.INT:
         limits = dtypes.iinfo(kind)
         if value != value or not limits.min <= value <= limits.max:
             raise RuntimeError(f"{op}: value cannot be converted to type {kind.name} without overflow: {value}; it holds {limits.min} to {limits.max}")

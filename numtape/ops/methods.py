@@ -67,7 +67,7 @@ def pow(input, exponent, *, out=None):
         kind = input.dtype
         if exponent == 2:
             result = input * input if kind is not dtypes.bool else None
-        elif kind.kind == dtypes.INT and type(exponent) is int and exponent < 0:
+        elif kind.category == dtypes.INT and type(exponent) is int and exponent < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
         elif exponent == 0.5 and kind.is_floating_point:
             result = arithmetic.sqrt(input)
