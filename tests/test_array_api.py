@@ -89,10 +89,10 @@ def check(call, *arrays, what=""):
 
 
 ONE = ("abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag isfinite isinf isnan log log10 log1p log2 "
-       "logical_not negative positive real reciprocal round sign signbit sin sinh sqrt square tan tanh trunc").split()  # fmt: skip
+       "logical_not negative positive real reciprocal round sign signbit sin sinh sqrt square tan tanh trunc").split()  # noqa: SIM905  # fmt: skip
 TWO = ("add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal floor_divide greater greater_equal "
-       "hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply nextafter not_equal remainder subtract").split()  # fmt: skip
-SOME = ("bool", "int32", "uint64", "float32", "float64", "complex128")  # a kernel each: the other dtypes are compiled by the thorough run
+       "hypot less less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply nextafter not_equal remainder subtract").split()  # noqa: SIM905  # fmt: skip
+SOME = ("int32", "uint64", "float64", "complex128")  # a kernel each: the other dtypes are compiled by the thorough run
 
 
 @pytest.mark.parametrize("kind", SOME)
@@ -143,7 +143,7 @@ CALLS = [
 @pytest.mark.parametrize("number", range(len(CALLS)))
 def test_calls(number):
     call = CALLS[number]
-    for kind in ("bool", "int32", "uint16", "float32", "float64", "complex64"):
+    for kind in ("int32", "uint16", "float32", "complex64"):
         check(call, data(kind), what=f"{inspect.getsource(CALLS[0])[:0]}call {number} {kind}")
     check(call, data("float64", (3, 4, 1))[:, :, 0], what=f"call {number}")
 

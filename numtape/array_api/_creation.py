@@ -17,7 +17,7 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None):
     if copy is False and not (isinstance(obj, nt.Tensor) or hasattr(obj, "__array_interface__") or hasattr(obj, "__dlpack__")):
         raise ValueError("asarray: copy=False, but a sequence of numbers cannot be shared")
     shared = hasattr(obj, "__array_interface__") and not isinstance(obj, nt.Tensor)
-    if shared and not getattr(obj, "flags", None) is None and not obj.flags.writeable:
+    if shared and getattr(obj, "flags", None) is not None and not obj.flags.writeable:
         obj, copy = obj.copy(), False if copy is None else copy
     found = nt.as_tensor(obj)
     moved = found.to(device=device, dtype=dtype)

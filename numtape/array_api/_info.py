@@ -83,7 +83,7 @@ def iinfo(type, /):
     return found
 
 
-class __array_namespace_info__:  # noqa: N801  (the standard's name)
+class __array_namespace_info__:
     """What the namespace can do: `capabilities`, `default_device`, `default_dtypes`, `devices`, `dtypes`."""
 
     def capabilities(self):
