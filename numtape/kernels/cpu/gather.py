@@ -7,6 +7,8 @@ for any number of threads. An index out of range sets the error cell and touches
 
 from __future__ import annotations
 
+import functools
+
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
@@ -60,12 +62,14 @@ def kernel(args, start, stop):
 '''
 
 
+@functools.lru_cache(1024)
 def select(code, outer, n, count, inner):
     """The launch of index_select: `count` rows of `n`, of `inner` elements; arguments: out, x, index, error cell."""
     kernel = library.kernel("index_select", SELECT.format(code=code, size=SIZES[code]))
     return Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
 
 
+@functools.lru_cache(1024)
 def add(code, outer, n, count, inner):
     """The launch of index_add: `count` rows added into `n`; arguments: out, x, index, error cell."""
     kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code]))

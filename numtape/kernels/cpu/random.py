@@ -6,6 +6,8 @@ float64 take a block). So the bits are the same for any number of threads, and o
 Slots: out address, seed, offset; then the draw's own parameters. A unit is one block of four words.
 """
 
+import functools
+
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 
@@ -152,6 +154,7 @@ def words(draw, code):
     return 4 if code == "f32" and draw != "integers" else 2
 
 
+@functools.lru_cache(1024)
 def table(name, draw, code, count):
     """The launch of a draw; arguments: out, seed, offset and the draw's two parameters."""
     kernel = library.kernel(name, DRAWS[draw](code))
