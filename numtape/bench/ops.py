@@ -19,7 +19,7 @@ from numtape.op import TABLE, Op
 
 # Ops without a public name of their own: the case that runs them.
 INSIDE = {
-    "extremum_share": "maximum.backward", "_pow_slope": "pow.backward", "_pow_log": "pow.backward", "_prelu": "prelu", "_lower": "tril", "_upper": "triu",
+    "extremum_share": "maximum.backward", "_pow_slope": "pow.backward", "_pow_log": "pow.backward", "_cube": "pow.cube", "_prelu": "prelu", "_lower": "tril", "_upper": "triu",
     "_near": "isclose", "_affine": "batch_norm", "_affine_about": "batch_norm", "_affine_of_two": "batch_norm.backward", "_finite": "nan_to_num", "_logit": "logit",
     "_trigamma": "polygamma", "_polygamma": "polygamma.2", "_zeta": "polygamma.2", "row_nansum": "nansum.dim1", "row_mean": "mean.dim1", "row_var": "var.dim1", "row_std": "std.dim1",
     "row_logsumexp": "logsumexp.dim1", "row_norm2": "norm.dim1", "row_softmax": "softmax.dim1", "row_log_softmax": "log_softmax.dim1",

@@ -197,8 +197,15 @@ def _empty(op, plan, args):
 
 
 def _run_gathered(op, args, dims, keepdim, extents, shape):
-    """With the reduced dims brought together at the end, in copies where they are apart."""
+    """With the reduced dims brought together at the end, in copies where they are apart; or, where that gives the same, one run of dims
+    after the other."""
     ndim = len(shape)
+    first = max(d for d in range(ndim) if d not in dims or d == dims[0]) + 1
+    if (op.family == "reduction" or op.traits.get("stepwise")) and dims[0] < first - 1 < ndim - 1:
+        inner = tuple(range(first, ndim))
+        rest = tuple(d for d in dims if d < first)
+        part = run(op, args, inner, True, extents, shape)
+        return run(op, (part, *args[1:]), rest, keepdim, extents) if keepdim else _squeezed(run(op, (part, *args[1:]), rest, True, extents), dims)
     order = [*(d for d in range(ndim) if d not in dims), *dims]
     moved = []
     with mode.no_grad():
