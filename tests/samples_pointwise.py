@@ -85,6 +85,8 @@ SAMPLES = {
     "special_i1e": [("one", special("i1e"), (x,)), ("far", lambda m, t: m.special.i1e(t * 9.0), (x,))],
     # reduce_more.py
     "nansum": [("all", of("nansum"), (holes,)), ("dim", of("nansum", 1), (holes,)), ("dims", of("nansum", dim=(0, 2), keepdim=True), (holes,))],
+    "_cube": [("one", lambda m, t: t**3, (x,))],
+    "row_nansum": [("dim", of("nansum", 1), (holes,))],
     "nanmean": [("all", of("nanmean"), (holes,)), ("dim", of("nanmean", 1), (holes,)), ("last", of("nanmean", dim=-1, keepdim=True), (holes,))],
     "count_nonzero": [("all", of("count_nonzero"), (few,)), ("dim", of("count_nonzero", 1), (few,)), ("dims", of("count_nonzero", dim=(0, 1)), (cube,)), ("data", of("count_nonzero", -1), (x,))],
     "aminmax": [("all", of("aminmax"), (cube,)), ("dim", of("aminmax", dim=1), (cube,)), ("keepdim", of("aminmax", dim=-1, keepdim=True), (cube,))],

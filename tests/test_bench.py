@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from numtape.bench import digits, engines, runner, timing
+from numtape.bench import digits, engines, ops, runner, timing
 from numtape.bench.__main__ import main
 from numtape.bench.cases import SUITES, Case, all_cases
 from numtape.bench.peaks import Peaks
@@ -126,6 +126,20 @@ def test_the_module_runs_in_a_process_of_its_own():
     assert done.returncode == 0, done.stderr
     assert ", 1 threads" in done.stdout
     assert "\r" not in done.stderr  # no bar where nobody sees it
+
+
+def test_every_op_has_a_case_in_the_suite_of_ops_or_a_reason_for_none():
+    names = {c.name for c in all_cases() if c.suite == "ops"}
+    timed = {name.split("/")[1].split(".")[0] for name in names}
+    inside = {name for name, case in ops.INSIDE.items() if f"ops/{case}" in names}
+    assert set(TABLE) == timed | inside | set(ops.EXCUSED)
+    assert inside == set(ops.INSIDE) and not timed & set(ops.EXCUSED)
+    assert not any(c.default for c in all_cases() if c.suite == "ops")
+
+
+def test_a_case_of_an_op_and_of_its_gradients(torch, capsys):
+    assert main(["--quick", "--filter", "^ops/(trace|einsum)[.]small|^ops/sum.small.backward", "--compare", "torch"]) == 0
+    assert "3 cases, 0 failed" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------ the parts

@@ -221,6 +221,31 @@ def test_reductions_of_larger_tensors(torch, name):
         equal(*(listed_call(m, name, array, dim) for m in (nt, torch)), f"{name} {shape} {dim}", (1e-4, 1e-5))
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "std"])
+def test_rows_side_by_side(torch, name):
+    """Formulas over a dim that is not the last, and their gradients: strips, full and not, of operands of several layouts."""
+    rng = np.random.default_rng(1)
+    for shape, dim, step in [((2, 130, 70), 1, 1), ((67, 9), 0, 1), ((3, 5, 16), 1, 2)]:
+        array, g = (rng.standard_normal(shape) for _ in range(2))
+        outputs = []
+        for m in (nt, torch):
+            x = m.from_numpy(array).to(m.float32).requires_grad_()
+            y = function(m, name)(x[..., ::step], dim)
+            outputs.append([y.detach(), m.autograd.grad(y, x, m.from_numpy(np.resize(g, tuple(y.shape))).to(m.float32))[0]])
+        equal(*outputs, f"{name} {shape}", (1e-4, 1e-5))
+
+
+def test_rows_side_by_side_are_the_same_bits_for_any_number_of_threads():
+    x, bits, threads = nt.randn(700, 300), [], nt.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            nt.set_num_threads(count)
+            bits.append(nt.softmax(x, 0).numpy().tobytes() + x.t().contiguous().numpy().tobytes())
+    finally:
+        nt.set_num_threads(threads)
+    assert bits[0] == bits[1] == bits[2]
+
+
 def listed_call(m, name, array, dim):
     return outcome(lambda: function(m, name)(m.from_numpy(array), dim=dim))
 

@@ -17,7 +17,7 @@ from numtape import op as rules
 from numtape.bench.engines import Engine, side_of
 from numtape.op import TABLE, Op
 
-SUITES = ("elementwise", "reduce", "matmul", "copy", "calls", "training", "start")
+SUITES = ("elementwise", "reduce", "matmul", "copy", "calls", "training", "start", "ops")
 SIZES = (1 << 14, 1 << 20)
 QUICK_SIZES = (1 << 14,)
 MATMUL_SIDES = (64, 128, 256, 512, 1024)
@@ -38,6 +38,7 @@ class Case:
 
     nbytes and flops: what one call reads and writes, and computes; None where a rate would say nothing. tolerance: by how much
     the engines' results may differ, relative and absolute. process: a sample is a whole process and takes long.
+    exact: the results are compared; those of random ops are not.
     """
 
     suite: str
@@ -48,6 +49,7 @@ class Case:
     flops: float | None = None
     tolerance: tuple[float, float] = (1e-4, 1e-5)
     process: bool = False
+    exact: bool = True
 
     @property
     def name(self) -> str:
@@ -167,6 +169,7 @@ def copy_cases(sizes: Sequence[int]) -> list[Case]:
 
 def all_cases(sizes: Sequence[int] | None = None, *, quick: bool = False) -> list[Case]:
     """Every case, in the order of the suites. sizes: elements of an operand; a matrix has the square root of it as its side."""
+    from numtape.bench.ops import op_cases
     from numtape.bench.workloads import call_cases, start_cases, training_cases
 
     given = tuple(sizes) if sizes else QUICK_SIZES if quick else SIZES
@@ -179,4 +182,5 @@ def all_cases(sizes: Sequence[int] | None = None, *, quick: bool = False) -> lis
         *call_cases(),
         *training_cases(),
         *start_cases(),
+        *op_cases(),
     ]

@@ -110,6 +110,10 @@ class Numtape(Engine):
     def op(self, name: str) -> Callable[..., Any] | None:
         return TABLE[name].public if name in TABLE else getattr(nt, name, None)
 
+    def grad(self, result: Any, operands: Sequence[Any], seed: Any) -> Sequence[Any]:
+        """The gradients of a result for its operands, `seed` being its own."""
+        return nt.autograd.grad(result, operands, seed)
+
     def set_threads(self, count: int) -> None:
         nt.set_num_threads(count)
 
@@ -156,6 +160,10 @@ class Torch(Engine):
         if name.startswith("_"):
             return None
         return getattr(self.torch, name, None) or getattr(self.torch.nn.functional, name, None)
+
+    def grad(self, result: Any, operands: Sequence[Any], seed: Any) -> Sequence[Any]:
+        gradients: Sequence[Any] = self.torch.autograd.grad(result, operands, seed)
+        return gradients
 
     def set_threads(self, count: int) -> None:
         self.torch.set_num_threads(count)

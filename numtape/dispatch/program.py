@@ -30,9 +30,10 @@ class Program:
         self.stages = [[n for n in found if level[n] == k] for k in range(1, 1 + max(level.values()))] if found else []
         self.reductions = [_Accumulator(n) for n in found]
         self.nodes = nodes
+        self.strips = getattr(self.rows, "strips", None)
         self.single = len(found) == 1 and root.extent == ROW
 
-    def _printer(self, names=None):
+    def _printer(self, names=None, position="i64(i)"):
         printer = graph.Lowering(names)
         for k, s in enumerate(self.numbers):
             printer.slots[s] = (f"s{k}", dtypes.float64 if s.dtype.is_floating_point else dtypes.int64)
@@ -40,15 +41,18 @@ class Program:
             if n.op == "count":
                 printer.slots[n] = ("n", dtypes.float64)
             elif n.op == "position":
-                printer.slots[n] = ("i64(i)", dtypes.int64)
+                printer.slots[n] = (position, dtypes.int64)
         return printer
 
     def _codes(self):
         return ["f64" if s.dtype.is_floating_point else "i64" for s in self.numbers]
 
-    def text(self, name, out, inputs, out_class, phase=WHOLE):
-        """The row kernel's text; `inputs` are (dtype code, stride class), `out_class` is None for one number a row."""
-        row = self._printer({s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == ROW})
+    def text(self, name, out, inputs, out_class, phase=WHOLE, beside=False):
+        """The row kernel's text; `inputs` are (dtype code, stride class), `out_class` is None for one number a row.
+
+        With `beside` the text of strips of rows side by side, stride classes being those from row to row."""
+        rows = self.strips if beside else self.rows
+        row = self._printer({s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == ROW}, rows.POSITION if beside else "i64(i)")
         elements = {s: f"x{k}" for k, s in enumerate(self.tensors) if s.extent == FULL}
         loads = [_load(k, *inputs[k]) for k, s in enumerate(self.tensors) if s.extent == FULL and inputs[k][1] != "b"]
         body: list[str] = []
@@ -65,24 +69,27 @@ class Program:
                 a = _Accumulator(n)
                 lines, value = ([], "x0") if phase == LAST else (loop.lower([n.inputs[0]]), loop.cast(n.inputs[0], a.kind))
                 reductions.append(self.rows.Reduction(f"r{index}_{k}", lines, value, *a.parts(row.calls, blocks=phase != LAST)))
-            body += self.rows.stage(loads, reductions, [f"{place} = {loop.names[n]}" for n, place in kept.items()])
+            body += rows.stage(loads, reductions, [f"{place} = {loop.names[n]}" for n, place in kept.items()])
             for n, r in zip(stage, reductions):
                 row.names[n] = f"t_{r.variable}"
                 kind = _Accumulator(n).partial if phase == FIRST else n.dtype
                 body.append(f"t_{r.variable} = {kind.code}({r.variable})")
         if phase == FIRST:
-            body += self.rows.once(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
+            body += rows.once(f"out[0] = {_stored(row.names[self.stages[0][0]], out)}")
         elif self.root.extent == ROW:
             body += row.lower([self.root])
-            body += self.rows.once(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
+            body += rows.once(f"out[0] = {_stored(row.cast(self.root, self.root.dtype), out)}")
         else:
             body += row.lower(_frontier([self.root], stop=kept))
             loop = graph.Lowering(row.names | elements | kept, "f", row.slots, row.calls)
             lines = loop.lower([self.root])
             place = "i * out_step" if out_class == "s" else "i"
-            body += self.rows.each([*loads, *lines, f"out[{place}] = {_stored(loop.cast(self.root, self.root.dtype), out)}"])
+            body += rows.each([*loads, *lines, f"out[{place}] = {_stored(loop.cast(self.root, self.root.dtype), out)}"])
         signature = f"{', '.join(s.dtype.name for s in self.tensors)} -> {out}"
-        return self.rows.text(name, signature, row.imports(), (out, out_class), inputs, self._codes(), body)
+        given = name, signature, row.imports(), (out, out_class), inputs, self._codes(), body
+        if beside:
+            return rows.text(*given, {text: s.dtype.code for s, text in row.names.items()}, [s.extent == ROW for s in self.tensors])
+        return rows.text(*given)
 
     def column_text(self, name, out, operand, phase=WHOLE):
         """The column kernel's text, for dtype codes of out and operand."""

@@ -198,8 +198,15 @@ def _empty(op, plan, args):
 
 
 def _run_gathered(op, args, dims, keepdim, extents, shape):
-    """With the reduced dims brought together at the end, in copies where they are apart."""
+    """With the reduced dims brought together at the end, in copies where they are apart; or, where that gives the same, one run of dims
+    after the other."""
     ndim = len(shape)
+    first = max(d for d in range(ndim) if d not in dims or d == dims[0]) + 1
+    if (op.family == "reduction" or op.traits.get("stepwise")) and dims[0] < first - 1 < ndim - 1:
+        inner = tuple(range(first, ndim))
+        rest = tuple(d for d in dims if d < first)
+        part = run(op, args, inner, True, extents, shape)
+        return run(op, (part, *args[1:]), rest, keepdim, extents) if keepdim else _squeezed(run(op, (part, *args[1:]), rest, True, extents), dims)
     order = [*(d for d in range(ndim) if d not in dims), *dims]
     moved = []
     with mode.no_grad():
@@ -260,10 +267,30 @@ def make_plan(op, args, dims, keepdim, extents, shape):
         return _column_plan(op, program, spec, specs[0], length, inner_steps[1], outer, outer_steps)
     if program.single and len(specs) == 1 and not outer and length > 2 * program.rows.PIECE and not numbers:
         return _two_phase_plan(op, program, spec, specs[0], length, inner_steps)
+    if program.strips and _side_by_side(program, reduces, length, inner_steps, outer, outer_steps):
+        return _strip_plan(op, program, spec, specs, reduces, length, inner_steps, outer, outer_steps)
     classes = [None if reduces else stride_class(inner_steps[0]), *(stride_class(s) for s in inner_steps[1:])]
     text = program.text(op.name, spec.dtype.code, [(s.dtype.code, c) for s, c in zip(specs, classes[1:])], classes[0])
     arguments = 1 + len(specs) + len(numbers)
     return Plan(program.rows.table(op.name, text, prod(outer), length, 0, length, outer, inner_steps, outer_steps, arguments, spec.nbytes), spec)
+
+
+def _side_by_side(program, reduces, length, inner_steps, outer, outer_steps) -> bool:
+    """Whether rows lie beside each other in memory, so that they are better walked together."""
+    if not outer or length == 1 or outer[-1] < program.strips.LEAST:
+        return False
+    full = [(inner, steps[-1]) for s, inner, steps in zip(program.tensors, inner_steps[1:], outer_steps[1:]) if s.extent == FULL]
+    if not reduces:
+        full.append((inner_steps[0], outer_steps[0][-1]))
+    return all(inner != 1 and beside in (0, 1) for inner, beside in full) and any(beside == 1 for _, beside in full)
+
+
+def _strip_plan(op, program, spec, specs, reduces, length, inner_steps, outer, outer_steps):
+    """A row program for rows side by side."""
+    classes = [stride_class(s[-1]) for s in outer_steps]
+    text = program.text(op.name, spec.dtype.code, [(s.dtype.code, c) for s, c in zip(specs, classes[1:])], None if reduces else classes[0], beside=True)
+    arguments = 1 + len(specs) + len(program.numbers)
+    return Plan(program.strips.table(op.name, text, length, length, outer, inner_steps, outer_steps, arguments, spec.nbytes), spec)
 
 
 def _two_phase_plan(op, program, spec, operand, length, inner_steps):

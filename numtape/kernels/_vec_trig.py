@@ -97,6 +97,37 @@ def _waves(T):
     return sin, cos
 
 
+def _turns():
+    """sin and cos of parts of a whole turn, all in float32."""
+    f32 = np.float32
+    half, one, two, three = f32(0.5), f32(1), f32(2), f32(3)
+    quarter, per_quarter, unit = f32(2.0**22), f32(2.0**-22), f32(2 * np.pi * 2.0**-24)
+    sin_tail, cos_tail = polynomial(f32, *SIN_TAIL_QUARTER[f32]), polynomial(f32, *COS_TAIL_QUARTER[f32])
+
+    @scalar(f32, helper=True)
+    def wave(r, swapped):
+        """The cosine of r where `swapped`, else its sine; |r| <= pi / 4."""
+        z = r * r
+        return where(swapped, fma(z * z, cos_tail(z), fma(-half, z, one)), fma(r * z, sin_tail(z), r))
+
+    @scalar(f32)
+    def sin_turn(x):
+        """sin(2 pi x / 2**24) for whole x from 0 to 2**24, within 2 ulp of 1."""
+        n = rint(x * per_quarter)
+        y = wave(fma(-n, quarter, x) * unit, (n == one) | (n == three))
+        return where((n == two) | (n == three), -y, y)
+
+    @scalar(f32)
+    def cos_turn(x):
+        """cos(2 pi x / 2**24) for whole x from 0 to 2**24, within 2 ulp of 1."""
+        n = rint(x * per_quarter)
+        y = wave(fma(-n, quarter, x) * unit, (n != one) & (n != three))
+        return where((n == one) | (n == two), -y, y)
+
+    return sin_turn, cos_turn
+
+
+sin_turn_f32, cos_turn_f32 = _turns()
 PER_HALF_PI, HALF_PI_1, HALF_PI_2, HALF_PI_3 = (np.float64(v) for v in (2 / np.pi, *(p / 2 for p in PI)))
 TAN_LIMIT = np.float64(0.8)  # somewhat above pi / 4, as in `_waves`
 

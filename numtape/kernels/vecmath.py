@@ -93,8 +93,10 @@ from numtape.kernels._vec_trig import (
     atan_f64,
     cos_f32,
     cos_f64,
+    cos_turn_f32,
     sin_f32,
     sin_f64,
+    sin_turn_f32,
     tan_f32,
     tan_f64,
 )

@@ -114,6 +114,12 @@ def square(x):
     return x * x
 
 
+@formula(method=False, inplace=False, vjp=(lambda g, x: g * (3 * square(x)),))
+def _cube(x):
+    "x * x * x."
+    return x * x * x
+
+
 @elementwise(numeric, vjp=lambda g: zero(g))
 def floor(x):
     "The largest integer not above x; integers stay as they are."

@@ -259,16 +259,14 @@ def combinations(input, r=2, with_replacement=False):
 def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's lower triangle, row by row; `offset` moves the diagonal to the right."
     _sizes("tril_indices", row, col)
-    rows = arange(row, device=device)
-    return _pairs(rows * 0, (rows + (offset + 1)).clamp(0, col), dtype)
+    return _places(arange(row, device=device).unsqueeze(1) >= arange(-offset, col - offset, device=device), dtype)
 
 
 @composite(creation=True)
 def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's upper triangle, row by row; `offset` moves the diagonal to the right."
     _sizes("triu_indices", row, col)
-    first = (arange(row, device=device) + offset).clamp(0, col)
-    return _pairs(first, col - first, dtype)
+    return _places(arange(row, device=device).unsqueeze(1) <= arange(-offset, col - offset, device=device), dtype)
 
 
 def _sizes(name, row, col):
@@ -277,9 +275,11 @@ def _sizes(name, row, col):
             raise RuntimeError(f"{name}: {label} must be non-negative, got {n}")
 
 
-def _pairs(first, counts, dtype):
-    rows, columns = ranges(first, counts)
-    return cat([unsqueeze(rows, 0), unsqueeze(columns, 0)], 0).to(dtypes.int64 if dtype is None else dtype)
+def _places(mask, dtype):
+    """The indices of where a mask holds, a row for each dim."""
+    from numtape.ops.masks import coordinates, positions_where
+
+    return coordinates(positions_where(mask), mask._spec.shape).to(dtypes.int64 if dtype is None else dtype)
 
 
 def broadcast_shapes(*shapes):

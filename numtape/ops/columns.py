@@ -76,6 +76,7 @@ class _Sizes:
         self.sample = self.channels * self.taps * self.positions  # elements of one sample's columns
         self.chunk = max(1, COLUMNS // max(self.sample * self.item, 1))  # samples at a time
         self.whole = self.sample * self.item <= COLUMNS
+        self.alone = groups > 1 and self.inner == 1 and x.dtype.is_floating_point  # a channel to itself: a product has nothing to add up
 
     def channel_ranges(self):
         """Runs of a group's channels whose columns are few enough: (group, first, last)."""
@@ -85,11 +86,19 @@ class _Sizes:
                 yield group, first, min(first + count, self.inner)
 
 
+def _depthwise(kind: str, x: Spec, s: _Sizes, geometry: Geometry):
+    """The launch of a convolution in which every channel is alone."""
+    with placing(x.device):
+        return pattern(x.device, "window").depthwise(kind, x.dtype.code, s.samples, s.channels, s.outer, s.image, s.result, geometry)
+
+
 # ------------------------------------------------------------------------------------------------ the plans
 @functools.lru_cache(1024)
 def _forward_plan(x: Spec, w: Spec, g: Spec, geometry: Geometry, groups: int) -> Plan:
     """Operands: result, x, w."""
     s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
+    if s.alone:
+        return Plan(None, [(_depthwise("forward", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
     L, item = s.positions, s.item
     chunk = s.samples if geometry.plain else s.chunk
     width = L if geometry.plain or s.whole else max(256, COLUMNS // (s.channels * s.taps * item))
@@ -116,6 +125,8 @@ def _forward_plan(x: Spec, w: Spec, g: Spec, geometry: Geometry, groups: int) ->
 def _backward_plan(g: Spec, w: Spec, x: Spec, geometry: Geometry, groups: int) -> Plan:
     """Operands: the gradient of x, g, w."""
     s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
+    if s.alone:
+        return Plan(None, [(_depthwise("backward", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
     L, item, rows = s.positions, s.item, s.rows
     chunk = s.samples if geometry.plain else s.chunk
     with placing(x.device):
@@ -148,6 +159,8 @@ def _backward_plan(g: Spec, w: Spec, x: Spec, geometry: Geometry, groups: int) -
 def _weight_plan(g: Spec, x: Spec, w: Spec, geometry: Geometry, groups: int) -> tuple[int, Plan]:
     """How many sums, and the plan to make them. Operands: the sums (parts, *w.shape), g, x."""
     s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
+    if s.alone:
+        return 1, Plan(None, [(_depthwise("weights", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
     L, item, rows = s.positions, s.item, s.rows
     parts = max(1, min(PARTS, s.samples, PARTS_BYTES // max(w.nbytes, 1), s.samples if geometry.plain else s.chunk))
     with placing(x.device):

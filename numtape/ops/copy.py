@@ -59,6 +59,16 @@ def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
     inplace.write(_convert, plan, (source, target._spec.dtype), operands, target, name)
 
 
+def copying(source: Tensor, target: Tensor):
+    """The plan that writes what is laid out as `source` into memory laid out as `target`."""
+    args = source, target._spec.dtype
+    key = elementwise.scan(_convert, args, target)[0]
+    plan = _convert.plans.get(key)
+    if plan is None:
+        plan = _convert.plans[key] = elementwise.make_plan(_convert, args, target._spec)
+    return plan
+
+
 def moved(x: Tensor, where: device_type) -> Tensor:
     """x's elements on another device, in the same layout where that is dense; not recorded."""
     s = x._spec

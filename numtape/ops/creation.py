@@ -8,7 +8,7 @@ import numpy as np
 
 from numtape import dtypes
 from numtape.device import placed, wanted
-from numtape.dispatch import inplace
+from numtape.dispatch import elementwise, inplace
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.op import Op
@@ -84,9 +84,22 @@ def zero_(self):
 
 def _filled(spec, value, op) -> Tensor:
     t = empty_of_spec(spec, op)
-    fill_(t, value)
-    t._storage.version = 0
+    key = spec, type(value)
+    table = _fills.get(key)
+    if table is None or spec.dtype.kind == dtypes.INT:
+        fill_(t, value)
+        plan = _fill.plans.get(elementwise.scan(_fill, (t, value), t)[0])
+        if plan is not None and plan.table:
+            if len(_fills) > 4096:
+                _fills.clear()
+            _fills[key] = plan
+        t._storage.version = 0
+    else:
+        launch(table.table, t._address, t._address, value)
     return t
+
+
+_fills: dict = {}  # (spec, type of the number) -> the plan that fills new memory
 
 
 @composite(creation=True)

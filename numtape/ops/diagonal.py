@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from numtape import dtypes, layout
 from numtape.dispatch.record import recorded
 from numtape.ops.arithmetic import zero
@@ -97,8 +99,14 @@ def _triangle(name, op, input, offset, out=None):
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
     m, n = x.shape[-2:]
     offset = min(max(offset.__index__(), -m), n)
-    rows = unsqueeze(arange(offset, m + offset, dtype=dtypes.int32, device=x.device), 1)
-    return given(name, contiguous(op(x, rows, arange(n, dtype=dtypes.int32, device=x.device))), out)
+    return given(name, contiguous(op(x, *_numbers(offset, m, n, x.device))), out)
+
+
+@functools.lru_cache(64)
+def _numbers(offset, m, n, device):
+    """The numbers of a matrix's rows (m, 1), moved by `offset`, and of its columns (n)."""
+    rows = unsqueeze(arange(offset, m + offset, dtype=dtypes.int32, device=device), 1)
+    return rows, arange(n, dtype=dtypes.int32, device=device)
 
 
 @composite

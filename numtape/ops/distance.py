@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numtape.dispatch.elementwise import same_device
 from numtape.ops.arithmetic import zero
+from numtape.ops.arrange import triu_indices
 from numtape.ops.copy import tensor_of
-from numtape.ops.creation import arange
 from numtape.ops.define import composite, formula
 from numtape.ops.index import index_select
 from numtape.ops.linalg import matmul
@@ -84,11 +84,7 @@ def pdist(input, p=2.0):
     count = n * (n - 1) // 2
     if not count:
         return x.new_zeros((0,))
-    # pair k of row i starts at i * (2n - i - 1) / 2: how many starts lie at or before k says which row it is
-    starts, pairs = arange(n, device=x.device), arange(count, device=x.device)
-    starts = starts * (2 * n - starts - 1) // 2
-    first = sum(pairs.unsqueeze(1) >= starts.narrow(0, 0, n - 1), 1) - 1
-    second = pairs - index_select(starts, 0, first) + first + 1
+    first, second = triu_indices(n, n, 1, device=x.device).unbind(0)
     return norm(index_select(x, 0, first) - index_select(x, 0, second), p, 1)
 
 

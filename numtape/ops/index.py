@@ -10,7 +10,7 @@ from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
-from numtape.ops.copy import contiguous, tensor_of, write_into
+from numtape.ops.copy import contiguous, copying, tensor_of, write_into
 from numtape.ops.define import composite
 from numtape.ops.part import narrow
 from numtape.ops.places import check
@@ -136,6 +136,10 @@ def _joined(name: str, tensors) -> list[Tensor]:
 def cat(tensors, dim=0, *, out=None, axis=None):
     "Tensors one after another along a dim; other sizes must agree."
     dim = dim if axis is None else axis
+    if type(tensors) in (list, tuple) and type(dim) is int and out is None:
+        found = _joins.get((dim, *[t._spec if isinstance(t, Tensor) else None for t in tensors]))
+        if found is not None:
+            return _join(tensors, *found)
     given = _joined("cat", tensors)
     parts = [t for t in given if t._spec.shape != (0,)] or given  # PyTorch skips empty vectors
     first = parts[0]
@@ -163,8 +167,34 @@ def cat(tensors, dim=0, *, out=None, axis=None):
         position += n
     result._storage.version = 0
     kinds = [t._spec.dtype for t in parts]
+    if len(parts) == len(given) and type(dim) is int:
+        _know(dim, parts, result._spec, d, starts, lengths)
     recorded(result, "cat", tuple(parts), lambda node, g: tuple(narrow(g, d, a, n).to(k) for a, n, k in zip(starts, lengths, kinds)))
     return result if out is None else into("cat", result, out)
+
+
+_joins: dict = {}  # (dim, specs) -> what `_join` takes
+
+
+def _know(dim, parts, spec, d, starts, lengths) -> None:
+    """Keep the launches of a concatenation of one dtype for the next one of tensors alike."""
+    if any(t._spec.dtype is not spec.dtype or not t._spec.numel for t in parts):
+        return
+    result = empty(spec, "cat")
+    tables = []
+    for t, start in zip(parts, starts):
+        target = alias(result, spec_of(spec.dtype, spec.device, t._spec.shape, spec.strides), start * spec.strides[d])
+        tables.append((copying(t, target), start * spec.strides[d] * spec.dtype.itemsize))
+    if len(_joins) > 4096:
+        _joins.clear()
+    _joins[dim, *[t._spec for t in parts]] = spec, d, tables, starts, lengths
+
+
+def _join(tensors, spec, d, tables, starts, lengths) -> Tensor:
+    result = empty(spec, "cat")
+    for t, (plan, offset) in zip(tensors, tables):
+        launch(plan.table, result._address + offset, t._address)
+    return recorded(result, "cat", tuple(tensors), lambda node, g: tuple(narrow(g, d, a, n) for a, n in zip(starts, lengths)))
 
 
 @composite

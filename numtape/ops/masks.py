@@ -34,7 +34,7 @@ def positions_where(mask: Tensor) -> Tensor:
         counting, listing = template.count(size), template.compact(size)
     counts = whole(template.pieces(size))
     launch(counting.address, counts._address, mask._address)
-    ends = cumsum(counts, 0)
+    ends = cumsum(counts, 0) if counts._spec.numel > 1 else counts
     found = whole(ends[-1].item())
     if found._spec.numel:
         launch(listing.address, found._address, mask._address, counts._address, ends._address)
@@ -43,10 +43,10 @@ def positions_where(mask: Tensor) -> Tensor:
 
 def split_positions(positions: Tensor, shape) -> list[Tensor]:
     """Positions in a flattened tensor of `shape` as one index for each dim."""
-    return list(_coordinates(positions, shape).unbind(0))
+    return list(coordinates(positions, shape).unbind(0))
 
 
-def _coordinates(positions: Tensor, shape) -> Tensor:
+def coordinates(positions: Tensor, shape) -> Tensor:
     device, count = positions._spec.device, positions._spec.numel
     out = empty(spec_of(dtypes.int64, device, (len(shape), count)), "nonzero")
     if count and shape:
@@ -63,7 +63,7 @@ def nonzero(input, *, out=None, as_tuple=False):
     if as_tuple:
         x = x.reshape(1) if not x._spec.ndim else x
         return tuple(split_positions(positions_where(x), x._spec.shape))
-    result = _coordinates(positions_where(x), x._spec.shape).t()
+    result = coordinates(positions_where(x), x._spec.shape).t()
     return result if out is None else into("nonzero", result, out)
 
 
@@ -89,11 +89,11 @@ def masked_select(input, mask, *, out=None):
     mask = _mask_of("masked_select", mask, "masked_select: expected BoolTensor for mask, got {type_name}")
     same_device("masked_select", x, mask)
     shape = layout.broadcast_shapes("masked_select", x._spec.shape, mask._spec.shape)
-    result = _selected("masked_select", expanded(x, shape), positions_where(expanded(mask, shape)))
+    result = selected("masked_select", expanded(x, shape), positions_where(expanded(mask, shape)))
     return result if out is None else into("masked_select", result, out)
 
 
-def _selected(name: str, x: Tensor, positions: Tensor) -> Tensor:
+def selected(name: str, x: Tensor, positions: Tensor) -> Tensor:
     """What stands at positions of the flattened x, without a copy of x."""
     shape = x._spec.shape
     if not shape:

@@ -73,6 +73,10 @@ def pow(input, exponent, *, out=None):
             result = arithmetic.sqrt(input)
         elif exponent == 1 and kind.is_floating_point:
             result = arithmetic.mul(input, 1)
+        elif exponent == 3 and kind is not dtypes.bool and not (type(exponent) is float and kind.kind == dtypes.INT):
+            result = arithmetic._cube(input)
+        elif exponent == -1 and kind.is_floating_point:
+            result = arithmetic.reciprocal(input)
     if result is None:
         result = elementwise.call(TABLE["pow"], (input, exponent))
     return result if out is None else functions.into("pow", result, out)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from numtape import dtypes
 from numtape.dispatch.record import recorded
-from numtape.ops.copy import tensor_of, write_into
+from numtape.kernels.cpu.driver import launch
+from numtape.ops.copy import copying, tensor_of, write_into
 from numtape.ops.creation import arange
 from numtape.ops.define import composite
 from numtape.ops.index import cat, index_select
@@ -65,6 +66,50 @@ def _edge(mode: str, size: int, count: int, front: bool) -> tuple[int, int, int]
     return (count, 0, -1) if front else (size - 2, size - 2 - count, -1)
 
 
+FEW = 8  # elements of padding on a side that are copied one by one
+
+
+def _framed(x: Tensor, pairs, mode: str) -> Tensor:
+    """x with a little of its own elements around it: written once, and the edges copied from what is written."""
+    s = x._spec
+    out = empty(spec_of(s.dtype, s.device, tuple(n + a + b for n, (a, b) in zip(s.shape, pairs))), "pad")
+    spec = out._spec
+
+    def piece(spans):  # the memory of some of out
+        shape = tuple(stop - start for start, stop in spans)
+        return alias(out, spec_of(s.dtype, s.device, shape, spec.strides), sum(start * step for (start, _), step in zip(spans, spec.strides)))
+
+    def copy(source, target):  # which have no element in common
+        launch(copying(source, target).table, target._address, source._address)
+
+    spans = [(a, a + n) for n, (a, _) in zip(s.shape, pairs)]
+    copy(x, piece(spans))
+    for d in range(s.ndim - 1, -1, -1):
+        n, (a, b) = s.shape[d], pairs[d]
+        for count, front in ((a, True), (b, False)):
+            found = range(*_edge(mode, n, count, front)) if mode != "replicate" else [0 if front else n - 1] * count
+            for k, position in enumerate(found):
+                to = k if front else a + n + k
+                copy(piece([*spans[:d], (a + position, a + position + 1), *spans[d + 1 :]]), piece([*spans[:d], (to, to + 1), *spans[d + 1 :]]))
+        spans[d] = (0, n + a + b)
+    out._storage.version = 0
+    return recorded(out, "pad", (x,), lambda node, g: (_unframed(g, s.shape, pairs, mode),))
+
+
+def _unframed(g: Tensor, shape, pairs, mode: str) -> Tensor:
+    """The adjoint of `_framed`: the edges added to where they were copied from."""
+    for d, (n, (a, b)) in enumerate(zip(shape, pairs)):
+        if not a and not b:
+            continue
+        center = narrow(g, d, a, n).clone()
+        for count, front in ((a, True), (b, False)):
+            found = range(*_edge(mode, n, count, front)) if mode != "replicate" else [0 if front else n - 1] * count
+            for k, position in enumerate(found):
+                narrow(center, d, position, 1).add_(narrow(g, d, k if front else a + n + k, 1))
+        g = center
+    return g
+
+
 def _extended(x: Tensor, d: int, front: int, behind: int, mode: str) -> Tensor:
     size, parts = x._spec.shape[d], [x]
     for count, at_front in ((front, True), (behind, False)):
@@ -105,6 +150,8 @@ def pad(input, pad, mode="constant", value=None):
             raise RuntimeError(f"pad: Padding size should {less} the corresponding input dimension, but got: padding ({a}, {b}) at dimension {d} of input {list(x.shape)}")
         if n + a + b < 1 or n == 0:
             raise RuntimeError(f"pad: padding ({a}, {b}) leaves nothing of dimension {d} of input {list(x.shape)}")
+    if x._spec.numel and all(0 <= n <= FEW for pair in pairs for n in pair):
+        return _framed(x, pairs, mode)
     for d in range(ndim - 1, ndim - 1 - count, -1):
         x = _extended(x, d, *pairs[d], mode)
     return x.clone() if x is input else x.contiguous()

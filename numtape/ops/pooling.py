@@ -11,7 +11,7 @@ from math import prod
 
 from numtape import dtypes
 from numtape.dispatch.elementwise import same_device
-from numtape.dispatch.record import recorded
+from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, tensor_of
@@ -67,13 +67,29 @@ def _table(kernel: str, spec, image, result, *settings):
         return getattr(pattern(spec.device, "window"), kernel)(spec.dtype.code, prod(spec.shape[:2]), image, result, *settings)
 
 
-def largest(x: Tensor, windows: Tensor, result: tuple, step: tuple) -> tuple[Tensor, Tensor]:
-    """The largest element of each window and its position in the plane."""
+@functools.lru_cache(1024)
+def _sliding_table(kind: str, spec, image, result, *settings):
+    with placing(spec.device):
+        return pattern(spec.device, "window").sliding(kind, spec.dtype.code, prod(spec.shape[:2]), image, result, *settings)
+
+
+def largest(x: Tensor, windows: Tensor, result: tuple, step: tuple, sliding: tuple | None = None, positions: bool = True) -> tuple:
+    """The largest element of each window and its position in the plane (None unless `positions` are asked for or needed).
+
+    `sliding`: where windows slide, the step, the padding and the size of windows in the innermost dim.
+    """
     s, dense = x._spec, contiguous(x.detach())
-    values, indices = _result(x, s.dtype, result), _result(x, dtypes.int64, result)
-    if values._spec.numel:
+    values = _result(x, s.dtype, result)
+    positions = positions or sliding is None or wanted(x)
+    indices = _result(x, dtypes.int64, result) if positions else None
+    if values._spec.numel and sliding:
+        table = _sliding_table("largest" if positions else "values", dense._spec, three(s.shape[2:]), result, step, sliding)
+        launch(table.address, values._address, indices._address if positions else 0, dense._address, windows._address)
+    elif values._spec.numel:
         table = _table("largest", dense._spec, three(s.shape[2:]), result, step)
         launch(table.address, values._address, indices._address, dense._address, windows._address)
+    if indices is None:
+        return values, None
 
     def pull(node, g):
         (index,) = node.unpack()
@@ -83,25 +99,27 @@ def largest(x: Tensor, windows: Tensor, result: tuple, step: tuple) -> tuple[Ten
     return recorded(values, "max_pool", (x,), pull, save=(indices,)), indices
 
 
-def average(x: Tensor, windows: Tensor, result: tuple, step: tuple, divisor: int) -> Tensor:
+def average(x: Tensor, windows: Tensor, result: tuple, step: tuple, divisor: int, sliding: tuple | None = None) -> Tensor:
     """The sum of each window, divided by `divisor`, or by the window's own where that is 0."""
     s, dense = x._spec, contiguous(x.detach())
     out = _result(x, s.dtype, result)
     if out._spec.numel:
-        table = _table("average", dense._spec, three(s.shape[2:]), result, step, divisor)
+        rest = (divisor,) if sliding is None else (sliding, divisor)
+        table = (_sliding_table if sliding else _table)("average", dense._spec, three(s.shape[2:]), result, step, *rest)
         launch(table.address, out._address, dense._address, windows._address)
     image = three(s.shape[2:])
-    return recorded(out, "avg_pool", (x,), lambda node, g: (_spread(g, *node.unpack(), image, result, step, divisor),), save=(windows,))
+    return recorded(out, "avg_pool", (x,), lambda node, g: (_spread(g, *node.unpack(), image, result, step, divisor, sliding),), save=(windows,))
 
 
-def _spread(g: Tensor, windows: Tensor, image: tuple, result: tuple, step: tuple, divisor: int) -> Tensor:
+def _spread(g: Tensor, windows: Tensor, image: tuple, result: tuple, step: tuple, divisor: int, sliding: tuple | None) -> Tensor:
     """The adjoint of `average`."""
     s, dense = g._spec, contiguous(g.detach())
     out = _result(g, s.dtype, image)
     if out._spec.numel:
-        table = _table("spread", dense._spec, image, result, step, divisor)
+        rest = (divisor,) if sliding is None else (sliding, divisor)
+        table = (_sliding_table if sliding else _table)("spread", dense._spec, image, result, step, *rest)
         launch(table.address, out._address, dense._address, windows._address)
-    return recorded(out, "avg_pool_adjoint", (g,), lambda node, gg: (average(gg, *node.unpack(), result, step, divisor),), save=(windows,))
+    return recorded(out, "avg_pool_adjoint", (g,), lambda node, gg: (average(gg, *node.unpack(), result, step, divisor, sliding),), save=(windows,))
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -131,22 +149,24 @@ def _refuse(name: str, x: Tensor, *kinds) -> None:
         raise RuntimeError(f'"{name}" not implemented for {x._spec.dtype.name}; convert with .float()')
 
 
-def _whole(result: tuple, indices: Tensor, single: bool):
-    return unbatched(result, single), unbatched(indices, single)
+def _whole(result: Tensor, indices: Tensor | None, single: bool) -> tuple:
+    return unbatched(result, single), None if indices is None else unbatched(indices, single)
 
 
 _INTEGERS = (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)
 
 
 # ------------------------------------------------------------------------------------------------ max
-def max_pool(name: str, nd: int, input, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[Tensor, Tensor]:
+def max_pool(name: str, nd: int, input, kernel_size, stride, padding, dilation, ceil_mode, indices=False) -> tuple:
     x, single = batched(name, input, nd)
     sizes = _kernel_sizes(name, nd, kernel_size, stride, padding, dilation)
     _refuse(name, x, *(() if name == "max_pool1d" else _INTEGERS))
     result = _pooled_sizes(name, x, sizes, ceil_mode)
     kernel, stride, padding, dilation = sizes
     windows = _sliding(three(x._spec.shape[2:]), three(kernel), three(stride), three(padding, 0), three(dilation), three(result), False)
-    return _whole(*largest(x, windows.to(x._spec.device), three(result), three(dilation)), single)
+    sliding = (stride[-1], padding[-1], kernel[-1])
+    positions = name not in ("max_pool1d", "max_pool2d", "max_pool3d") or indices
+    return _whole(*largest(x, windows.to(x._spec.device), three(result), three(dilation), sliding, positions), single)
 
 
 @composite
@@ -176,13 +196,13 @@ def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation
 @composite
 def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     "The largest element of each window of (N, C, H, W), and its position in the plane."
-    return max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @composite
 def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     "The largest element of each window of (N, C, D, H, W), and its position in the plane."
-    return max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 def adaptive_sizes(name: str, x: Tensor, output_size, nd: int) -> tuple:
@@ -233,7 +253,8 @@ def avg_pool(name: str, nd: int, input, kernel_size, stride, padding, ceil_mode,
     result = _pooled_sizes(name, x, sizes, ceil_mode)
     kernel, stride, padding, dilation = sizes
     windows = _sliding(three(x._spec.shape[2:]), three(kernel), three(stride), three(padding, 0), three(dilation), three(result), bool(count_include_pad))
-    return unbatched(average(x, windows.to(x._spec.device), three(result), (1, 1, 1), divisor or 0), single)
+    sliding = (stride[-1], padding[-1], kernel[-1])
+    return unbatched(average(x, windows.to(x._spec.device), three(result), (1, 1, 1), divisor or 0, sliding), single)
 
 
 @composite

@@ -16,7 +16,7 @@ from numtape.ops.part import narrow
 from numtape.ops.reduce import amax, sum
 from numtape.ops.reinterpret import written
 from numtape.ops.select import where
-from numtape.ops.view import reshape, transpose, unsqueeze
+from numtape.ops.view import expanded, reshape, transpose, unsqueeze
 from numtape.tensor import Tensor
 
 
@@ -142,10 +142,9 @@ def cross(input, other, dim=None, *, out=None):
     if x.shape[d] != 3 or y.shape[d] != 3:
         raise RuntimeError(f"cross: inputs dimension {dim} must have length 3. Got {x.shape[d]} and {y.shape[d]}")
 
-    def turned(t, k):  # components k, k + 1, k + 2
-        return cat([narrow(t, d, k, 3 - k), narrow(t, d, 0, k)], d)
-
-    return given("cross", turned(x, 1) * turned(y, 2) - turned(x, 2) * turned(y, 1), out)
+    x, y = expanded(x, shape), expanded(y, shape)
+    a, b = [narrow(x, d, k, 1) for k in range(3)], [narrow(y, d, k, 1) for k in range(3)]
+    return given("cross", cat([a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2] for k in range(3)], d), out)
 
 
 # ------------------------------------------------------------------------------------------------ distances
@@ -274,16 +273,17 @@ def vander(x, N=None, *, increasing=False):
 def powers(t: Tensor, n: int, falling: bool) -> Tensor:
     """The powers 0, 1, ..., n - 1 of all elements along a new last dim."""
     from numtape.ops.arrange import flip
+    from numtape.ops.running import cumprod
 
     if n < 0:
         raise RuntimeError(f"vander: N must be non-negative, got {n}")
     kind = t.dtype if t.is_floating_point() else dtypes.int64
-    columns = [zeros(*t.shape, dtype=kind, device=t.device) + 1]
-    for _ in range(1, n):
-        columns.append(columns[-1] * t)
     if not n:
         return zeros(*t.shape, 0, dtype=kind, device=t.device)
-    found = cat([unsqueeze(c, -1) for c in columns], -1)
+    first = zeros(*t.shape, 1, dtype=kind, device=t.device) + 1
+    if n == 1:
+        return first
+    found = cat([first, cumprod(unsqueeze(t.to(kind), -1).expand(*t.shape, n - 1), -1)], -1)
     return flip(found, -1) if falling else found
 
 

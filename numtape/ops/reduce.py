@@ -120,7 +120,7 @@ def float_operand(name: str, x):
     return x
 
 
-@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), dim, shape), None), reduces=True, empty=math.nan, rule_on_tensors=True, linear=True, complex=True)
+@row(vjp=(lambda g, dim, shape: spread(g / math.prod(shape[d] for d in dim), dim, shape), None), reduces=True, empty=math.nan, rule_on_tensors=True, linear=True, complex=True, stepwise=True)
 def row_mean(x, dim):
     "The mean over `dim`."
     return sum(x, dim, True) / count(x, dim)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from numtape import layout
+from numtape.dispatch import rows
 from numtape.dispatch.functions import into
-from numtape.ops.define import composite
+from numtape.ops.copy import tensor_of
+from numtape.ops.define import composite, row
 from numtape.ops.reduce import amax, amin, float_operand, mean, std, sum, var
 from numtape.ops.select import where
 from numtape.tensor import Tensor
@@ -21,8 +24,16 @@ class aminmax_result(NamedTuple):
 @composite
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The sum of the elements over `dim`, NaN taken as zero."
-    x = where(input.isnan(), 0, input) if input._spec.dtype.is_floating_point else input
-    return sum(x, dim, keepdim, dtype=dtype, out=out)
+    x = tensor_of("nansum", input)
+    if not x._spec.dtype.is_floating_point or dtype is not None or out is not None or not x._spec.ndim:
+        return sum(where(x.isnan(), 0, x) if x._spec.dtype.is_floating_point else x, dim, keepdim, dtype=dtype, out=out)
+    return rows.call(row_nansum, (x, None), layout.dims_of("nansum", dim, x._spec.ndim), keepdim)
+
+
+@row(vjp=(lambda g, x, dim: where(x.isnan(), 0.0, g), None), reduces=True, empty=0)
+def row_nansum(x, dim):
+    "The sum over `dim`, NaN taken as zero."
+    return sum(where(x.isnan(), 0.0, x), dim, True)
 
 
 @composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from math import prod
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from numtape.ops import reduce
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.define import composite
 from numtape.spec import spec_of
-from numtape.tensor import Tensor, empty
+from numtape.tensor import Tensor, alias, empty
 
 
 class values_indices(NamedTuple):
@@ -60,12 +61,21 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
     if not x._spec.ndim:
         return copied(x, out._spec)
     if x._spec.numel:
-        source, template = x._spec.dtype, pattern(x._spec.device, "lines")
-        accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
-        body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
-        text = template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
-        run_lines("cumsum", text, (out, x), d, x._spec.shape[d], reverse=reverse)
+        run_lines("cumsum", _cumsum_text(pattern(x._spec.device, "lines"), x._spec.dtype, kind), (out, x), d, x._spec.shape[d], reverse=reverse)
     return out
+
+
+@functools.cache
+def _cumsum_text(template, source, kind) -> str:
+    accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
+    body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
+    return template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
+
+
+@functools.cache
+def _extremum_text(template, name: str, kind) -> str:
+    body = template.EXTREMUM.format(sign=">" if name in ("max", "argmax") else "<")
+    return template.text(name, kind.name, (kind.code, "i64"), (kind.code,), body)
 
 
 @composite
@@ -96,13 +106,12 @@ def _extremum(name: str, x: Tensor, d: int):
         raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
     values = empty(spec_of(s.dtype, s.device, shape), name)
     indices = empty(spec_of(dtypes.int64, s.device, shape), name)
-    code, template = s.dtype.code, pattern(s.device, "lines")
-    body = template.EXTREMUM.format(sign=">" if name in ("max", "argmax") else "<")
-    text = template.text(name, s.dtype.name, (code, "i64"), (code,), body)
+    text = _extremum_text(pattern(s.device, "lines"), name, s.dtype)
     if s.ndim == 0:
         run_lines(name, text, (values, indices, x), 0, 1, shape=())
     else:
-        padded = [t.unsqueeze(d) for t in (values, indices)]
+        kept = (*s.shape[:d], 1, *s.shape[d + 1 :])
+        padded = [alias(t, spec_of(t._spec.dtype, s.device, kept)) for t in (values, indices)]
         run_lines(name, text, (*padded, x), d, s.shape[d])
     return values, indices
 

@@ -13,12 +13,13 @@ from math import prod
 import numpy as np
 
 from numtape import dtypes, layout
+from numtape.dispatch.record import view_of
 from numtape.ops import places
-from numtape.ops.copy import tensor_of
+from numtape.ops.copy import like, tensor_of
 from numtape.ops.define import composite
-from numtape.ops.masks import positions_where, split_positions
-from numtape.ops.part import part, select
-from numtape.ops.view import view
+from numtape.ops.masks import positions_where, selected, split_positions
+from numtape.ops.part import into_zeros, part, select
+from numtape.ops.view import _remember, _specs, view
 from numtape.tensor import Tensor, check_inplace
 
 
@@ -83,6 +84,37 @@ def _whole(i) -> bool:
 def _viewed(x: Tensor, items) -> Tensor:
     shape, strides, offset = located(x, items)
     return part(x, shape, strides, offset, "slice", lambda z: _viewed(z, items))
+
+
+def _key(x: Tensor, index):
+    """What a basic index of plain ints, slices, None and Ellipsis is known by; None for others."""
+    key: list = [x._spec, "slice"]
+    for item in index if type(index) is tuple else (index,):
+        kind = type(item)
+        if kind is int or item is None or item is Ellipsis:
+            key.append(item)
+        elif kind is slice:
+            for n in (item.start, item.stop, item.step):
+                if n is not None and type(n) is not int:
+                    return None
+            key.append((item.start, item.stop, item.step))
+        else:
+            return None
+    return tuple(key)
+
+
+def _known(x: Tensor, index) -> Tensor | None:
+    """The view that a plain basic index makes; None if the index is another."""
+    key = _key(x, index)
+    if key is None:
+        return None
+    found = _specs.get(key)
+    if found is None:
+        shape, strides, offset = located(x, index)
+        found = _remember(key, (like(x, shape, strides), offset))
+    spec, offset = found
+    whole = x._spec
+    return view_of(x, spec, offset, "slice", lambda n, g: (into_zeros(g, whole, lambda z: _viewed(z, index)),))
 
 
 # ------------------------------------------------------------------------------------------------ tensors in an index
@@ -194,6 +226,11 @@ def _rows(index, x: Tensor) -> bool:
     return type(index) is Tensor and index._spec.dtype is dtypes.int64 and index._spec.ndim and x._spec.ndim and index._spec.device is x._spec.device
 
 
+def _like_itself(index, x: Tensor) -> bool:
+    """A mask of the tensor's own shape."""
+    return type(index) is Tensor and index._spec.dtype is dtypes.bool and index._spec.shape == x._spec.shape != () and index._spec.device is x._spec.device
+
+
 @composite
 def getitem(input, index):
     "x[index]: a view for ints, slices, None and Ellipsis; a copy of what integer tensors, lists and masks name."
@@ -202,6 +239,11 @@ def getitem(input, index):
         return select(x, 0, index)
     if _rows(index, x):
         return places.read("index", x, (0,), (index,))
+    known = _known(x, index)
+    if known is not None:
+        return known
+    if _like_itself(index, x):
+        return selected("index", x, positions_where(index))
     if _basic(index):
         return _viewed(x, index)
     base, dims, indices = _places(*_taken_apart(x, index))
@@ -212,8 +254,9 @@ def getitem(input, index):
 
 def setitem(self, index, value):
     """x[index] = value, broadcast and converted."""
-    if _basic(index):
-        target = _viewed(self, index)
+    target = _known(self, index)
+    if target is not None or _basic(index):
+        target = _viewed(self, index) if target is None else target
         if isinstance(value, Tensor):
             while value._spec.ndim > target._spec.ndim and value._spec.shape[0] == 1:
                 value = value.squeeze(0)
@@ -222,6 +265,9 @@ def setitem(self, index, value):
             target.fill_(value)
         else:
             target.copy_(_values(self, value))
+        return
+    if _like_itself(index, self) and type(value) in (int, float):
+        self.masked_fill_(index.detach(), value)
         return
     check_inplace(self, "index_put_")
     base, found = (self, [(0, index)]) if _rows(index, self) else _taken_apart(self, index)

@@ -131,6 +131,13 @@ def view(input, *shape):
 
         return reinterpreted(tensor_of("view", input), shape[0])
     x = tensor_of("view", input)
+    try:
+        spec = _specs[x._spec, "view", shape]
+    except (KeyError, TypeError):
+        pass
+    else:
+        source = x._spec.shape
+        return view_of(x, spec, 0, "view", lambda n, g: (reshape(g, *source),))
     target = layout.infer_shape("view", sizes_of("view", shape), x._spec.numel)
     strides = layout.view_strides(x._spec.shape, x._spec.strides, target)
     if strides is None:
@@ -138,6 +145,8 @@ def view(input, *shape):
             f"view: size {list(target)} is not compatible with the input tensor's size {list(x.shape)} and stride {list(x.stride())} "
             "(at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         )
+    if all(type(n) is int for n in shape):
+        _remember((x._spec, "view", shape), _like(x, target, strides))
     return _viewed(x, target, strides)
 
 
@@ -212,8 +221,13 @@ def squeeze(input, dim=None):
     "Without dims of size 1: all of them, or those given."
     x = tensor_of("squeeze", input)
     s = x._spec
+    if dim is None and (found := _specs.get((s, "squeeze"))):
+        source = s.shape
+        return view_of(x, found, 0, "view", lambda n, g: (reshape(g, *source),))
     dims = set(range(s.ndim)) if dim is None else set(layout.dims_of("squeeze", dim, s.ndim) if dim != () else ())
     keep = [d for d in range(s.ndim) if d not in dims or s.shape[d] != 1]
+    if dim is None:
+        _remember((s, "squeeze"), _like(x, [s.shape[d] for d in keep], [s.strides[d] for d in keep]))
     return _viewed(x, [s.shape[d] for d in keep], [s.strides[d] for d in keep])
 
 
@@ -222,9 +236,14 @@ def unsqueeze(input, dim):
     "With a dim of size 1 put in at `dim`."
     x = tensor_of("unsqueeze", input)
     s = x._spec
+    if type(dim) is int and (found := _specs.get((s, "unsqueeze", dim))):
+        source = s.shape
+        return view_of(x, found, 0, "view", lambda n, g: (reshape(g, *source),))
     d = layout.dim_of("unsqueeze", dim, s.ndim + 1)
     stride = s.shape[d] * s.strides[d] if d < s.ndim else 1
-    return _viewed(x, (*s.shape[:d], 1, *s.shape[d:]), (*s.strides[:d], stride, *s.strides[d:]))
+    shape, strides = (*s.shape[:d], 1, *s.shape[d:]), (*s.strides[:d], stride, *s.strides[d:])
+    _remember((s, "unsqueeze", dim), _like(x, shape, strides))
+    return _viewed(x, shape, strides)
 
 
 # ------------------------------------------------------------------------------------------------ permuting
@@ -232,6 +251,12 @@ def unsqueeze(input, dim):
 def permute(input, *dims):
     "The dims in another order."
     x = tensor_of("permute", input)
+    try:
+        spec, inverse = _specs[x._spec, "permute", dims]
+    except (KeyError, TypeError):
+        pass
+    else:
+        return view_of(x, spec, 0, "permute", lambda n, g: (permute(g, inverse),))
     order = sizes_of("permute", dims)
     if len(order) != x._spec.ndim:
         raise RuntimeError(f"permute: number of dimensions in the tensor input does not match the length of the desired ordering: {x.ndim} against {len(order)}")
@@ -241,6 +266,8 @@ def permute(input, *dims):
     inverse = tuple(order.index(d) for d in range(len(order)))
     s = x._spec
     spec = _like(x, [s.shape[d] for d in order], [s.strides[d] for d in order])
+    if all(type(n) is int for n in dims):
+        _remember((s, "permute", dims), (spec, inverse))
     return view_of(x, spec, 0, "permute", lambda n, g: (permute(g, inverse),))
 
 

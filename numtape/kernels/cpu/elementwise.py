@@ -1,7 +1,8 @@
 """The elementwise pattern: out[i] = f(x[i], y[i], ...) over any strides.
 
-A kernel is generic in shape. It walks rows of the innermost dim (after dims have been merged); the inner loop is specialised
-on each operand's stride class there: contiguous ("c", SIMD), broadcast ("b", read once a row) or strided ("s").
+A kernel is generic in shape. It walks rows of the innermost dim (after dims have been merged), and those from one outer position to the
+next without looking the offsets up anew; the inner loop is specialised on each operand's stride class there: contiguous ("c", SIMD),
+broadcast ("b", read once a row) or strided ("s").
 
 Slots: the addresses (out, then inputs), the scalars; then inner size, number of outer dims, the inner strides (out, inputs),
 and for each outer dim, innermost first: its size and the strides (out, inputs).
@@ -12,8 +13,10 @@ from __future__ import annotations
 from math import prod
 
 from numtape.kernels import library
+from numtape.kernels.cpu import copy
 from numtape.kernels.cpu.driver import Table
 
+SHORT, LONG = 8, 16  # elements of the innermost dim, below which another one of so many is walked there
 GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
 
 TEXT = '''"""{name}: {signature}"""
@@ -23,15 +26,19 @@ from numtape.kernels.intrinsics import *
 def kernel(args, start, stop):
     p = slots(args)
 {scalars}    inner, outer = p[{base}], p[{base} + 1]
+    height = p[{dims}] if outer > 0 else 1
     row = quotient(start, inner)
     column = start - row * inner
     while start < stop:
-        count = min(inner - column, stop - start)
-{offsets}{pointers}        for i in range(count):
+{offsets}        for _ in range(row - quotient(row, height) * height, height):
+            count = min(inner - column, stop - start)
+{pointers}            for i in range(count):
 {body}
-        start += count
-        row += 1
-        column = 0
+{steps}            start += count
+            row += 1
+            column = 0
+            if start == stop:
+                break
 '''
 
 
@@ -95,6 +102,7 @@ def text(name, signature, imports, out, inputs, scalars, lines, result, more=())
     operands = [out, *inputs, *((code, kind) for code, kind, _ in more)]
     count = len(operands)
     base = count + len(scalars)
+    dims = base + 2 + count
     names = ["o", *(f"a{k}" for k in range(len(inputs))), *(f"o{j + 1}" for j in range(len(more)))]
     pointers, loads = load_lines(operands[: 1 + len(inputs)], names, base + 2)
     stores = [store_line(out, result)]
@@ -109,12 +117,13 @@ def text(name, signature, imports, out, inputs, scalars, lines, result, more=())
         imports=imports,
         scalars=scalar_lines(scalars, count),
         base=base,
+        dims=dims,
         offsets="".join(
-            f"        {n} = column * p[{base + 2 + k}] + offset_of(p, {base + 2 + count}, {count + 1}, {k + 1}, outer, row)\n"
-            for k, n in enumerate(names)
+            f"        {n} = column * p[{base + 2 + k}] + offset_of(p, {dims}, {count + 1}, {k + 1}, outer, row)\n" for k, n in enumerate(names)
         ),
-        pointers="".join(f"        {line}\n" for line in pointers),
-        body="\n".join(f"            {line}" for line in [*loads, *lines, *stores]),
+        pointers="".join(f"            {line}\n" for line in pointers),
+        body="\n".join(f"                {line}" for line in [*loads, *lines, *stores]),
+        steps="".join(f"            {n} += p[{dims + k + 1}] - column * p[{base + 2 + k}]\n" for k, n in enumerate(names)),
     )
 
 
@@ -126,12 +135,28 @@ def constants(sizes, strides):
     return words
 
 
+def walked(sizes, steps):
+    """The dims in the order in which they are walked: a short innermost one changes places with the nearest one that is long.
+
+    >>> walked((100, 50, 2), [(100, 2, 1)])
+    ((100, 2, 50), [(100, 1, 2)])
+    """
+    d = next((d for d in range(len(sizes) - 2, -1, -1) if sizes[d] >= LONG), None) if sizes[-1] < SHORT else None
+    if d is None:
+        return sizes, steps
+    order = [*(k for k in range(len(sizes)) if k != d), d]
+    return tuple(sizes[k] for k in order), [tuple(s[k] for k in order) for s in steps]
+
+
 def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, steps, nbytes, more=()):
     """The launch of an expression: `out` and `inputs` are dtype codes, `more` further outputs as (dtype code, result), `steps` the
     strides of out, inputs and more over the merged `sizes`."""
     operands = 1 + len(inputs) + len(more)
+    if operands == 2 and not scalars and copy.fits(sizes, steps):
+        return copy.table(name, out, inputs[0], lines, result, imports, sizes, steps, nbytes)
     if not sizes:
         sizes, steps = (1,), [(1,)] * operands
+    sizes, steps = walked(sizes, steps)
     first, *rest = (stride_class(s[-1]) for s in steps)
     others = [(code, kind, value) for (code, value), kind in zip(more, rest[len(inputs) :])]
     kernel = library.kernel(name, text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result, others))

@@ -1,5 +1,7 @@
 """Sequences: values that depend on their position only."""
 
+import functools
+
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 
@@ -33,6 +35,7 @@ def kernel(args, start, stop):
 '''
 
 
+@functools.lru_cache(1024)
 def ramp(code, floating, count):
     """The launch of an arithmetic sequence; arguments: out, first, step (numbers of the kind that `floating` says)."""
     read = "slot_f64(p, 1), slot_f64(p, 2)" if floating else "p[1], p[2]"

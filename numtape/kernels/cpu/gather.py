@@ -7,6 +7,8 @@ for any number of threads. An index out of range sets the error cell and touches
 
 from __future__ import annotations
 
+import functools
+
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
@@ -60,13 +62,49 @@ def kernel(args, start, stop):
 '''
 
 
+# Where rows are a few elements, as along the innermost dim, a unit is all that is picked from, or added into, one outer position.
+NARROW = '''"""{name}, rows of {inner}: {code}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    index, bad = in_i64(p[2]), out_i64(p[3])
+    n, count = p[4], p[5]
+    for unit in range(start, stop):
+        out = out_{code}(p[0] + {size} * unit * {out_rows} * {inner})
+        x = in_{code}(p[1] + {size} * unit * {x_rows} * {inner})
+        for j in range(count):
+            k = index[j]
+            if k < 0 or k >= n:
+                bad[0] = 1
+                bad[1] = k
+            else:
+{body}
+'''
+FEW = 8  # elements of a narrow row
+
+
+def _narrow(name, code, inner, out_rows, x_rows, body):
+    lines = "\n".join(" " * 16 + body.format(code=code, inner=inner, i=i) for i in range(inner))
+    return library.kernel(name, NARROW.format(name=name, code=code, size=SIZES[code], inner=inner, out_rows=out_rows, x_rows=x_rows, body=lines))
+
+
+@functools.lru_cache(1024)
 def select(code, outer, n, count, inner):
     """The launch of index_select: `count` rows of `n`, of `inner` elements; arguments: out, x, index, error cell."""
+    if inner < FEW:
+        kernel = _narrow("index_select", code, inner, "count", "n", "out[j * {inner} + {i}] = x[k * {inner} + {i}]")
+        return Table(kernel, outer, 1 + 32768 // (count * inner), 4, [n, count, inner])
     kernel = library.kernel("index_select", SELECT.format(code=code, size=SIZES[code]))
     return Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
 
 
+@functools.lru_cache(1024)
 def add(code, outer, n, count, inner):
     """The launch of index_add: `count` rows added into `n`; arguments: out, x, index, error cell."""
+    if inner < FEW:
+        kernel = _narrow("index_add", code, inner, "n", "count", "out[k * {inner} + {i}] = {code}(out[k * {inner} + {i}] + x[j * {inner} + {i}])")
+        return Table(kernel, outer, 1 + 32768 // (count * inner), 4, [n, count, inner])
     kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code]))
     return Table(kernel, outer * -(-inner // WIDTH), 1 + 32768 // (count * WIDTH), 4, [n, count, inner, WIDTH])

@@ -15,6 +15,7 @@ any number of threads. Where pieces are few, `owners` units share one: each does
 
 from __future__ import annotations
 
+import functools
 from math import prod
 
 from numtape.kernels import library
@@ -264,6 +265,7 @@ def write(name, code, stored, count, x_place, sizes, steps):
     return Table(kernel, rows * chunks, 1 + GRAIN // (count * min(sizes[-1], WIDTH)), 3, words)
 
 
+@functools.lru_cache(1024)
 def count(size):
     """The launch that counts where a mask of `size` holds, a number for each of `pieces(size)`; arguments: out, mask."""
     return Table(library.kernel("count", COUNT), pieces(size), 16, 2, [size, PIECE])
@@ -273,11 +275,13 @@ def pieces(size):
     return -(-size // PIECE)
 
 
+@functools.lru_cache(1024)
 def compact(size):
     """The launch that lists where a mask holds; arguments: out, mask, counts, the running sums of the counts."""
     return Table(library.kernel("compact", COMPACT), pieces(size), 4, 4, [size, PIECE])
 
 
+@functools.lru_cache(1024)
 def coordinates(count, sizes):
     """The launch that splits positions among `sizes` into out (dims, count); arguments: out, positions."""
     return Table(library.kernel("coordinates", COORDINATES), count, GRAIN // 4, 2, [count, len(sizes), *sizes])

@@ -6,6 +6,8 @@ float64 take a block). So the bits are the same for any number of threads, and o
 Slots: out address, seed, offset; then the draw's own parameters. A unit is one block of four words.
 """
 
+import functools
+
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 
@@ -58,6 +60,38 @@ def kernel(args, start, stop):
 '''
 )
 
+# The same on the CPU, 64 blocks at a time: the words first, then the values, so that either loop is SIMD code.
+BATCH = (
+    PHILOX
+    + '''
+def kernel(args, start, stop):
+    """{name}"""
+    p = slots(args)
+    seed, offset, count = p[1], p[2], p[{parameters}]
+{setup}    a, b, c, d = stack_i32(64), stack_i32(64), stack_i32(64), stack_i32(64)
+    e, f, g, h = stack_{code}(64), stack_{code}(64), stack_{code}(64), stack_{code}(64)
+    for first in range(start, stop, 64):
+        blocks = min(64, stop - first)
+        for j in range(blocks):
+            w0, w1, w2, w3 = philox(first + j, offset, seed)
+            a[j], b[j], c[j], d[j] = i32(w0 >> 8), i32(w1 >> 8), i32(w2 >> 8), i32(w3 >> 8)
+        for j in range(blocks):
+            w0, w1, w2, w3 = a[j], b[j], c[j], d[j]
+{values}            e[j], f[j], g[j], h[j] = {v0}, {v1}, {v2}, {v3}
+        out = out_{code}(p[0] + {size} * 4 * first)
+        whole = min(blocks, count // 4 - first)
+        for j in range(whole):
+            out[4 * j], out[4 * j + 1], out[4 * j + 2], out[4 * j + 3] = e[j], f[j], g[j], h[j]
+        if whole < blocks:
+            left = count - 4 * (first + whole)
+            out[4 * whole] = e[whole]
+            if left > 1:
+                out[4 * whole + 1] = f[whole]
+            if left > 2:
+                out[4 * whole + 2] = g[whole]
+'''
+)
+
 # Two float64 of 53 bits from a block's four words: units are blocks of two elements.
 TWO = (
     PHILOX
@@ -96,40 +130,48 @@ def kernel(args, start, stop):
 
 
 def _format(template, name, code, parameters, setup, values, outputs, imports=""):
+    indent = " " * (12 if template is BATCH else 8)
     return template.format(
         name=name,
         code=code,
         parameters=parameters,
         setup="".join(f"    {line}\n" for line in setup),
-        values="".join(f"        {line}\n" for line in values),
+        values="".join(f"{indent}{line}\n" for line in values),
+        size=8 if code == "f64" else 4,
         imports=imports,
         **{f"v{k}": v for k, v in enumerate(outputs)},
     )
 
 
-def uniform(code):
+def _tops(batch):
+    """The text of the 24 highest bits of a word."""
+    return (lambda word: word) if batch else (lambda word: f"{word} >> 8")
+
+
+def uniform(code, batch=False):
     """`low + u * (high - low)`, u in [0, 1) of 24 (float32) or 53 (float64) bits; parameters: low, high, count."""
-    setup = [f"low, span = slot_{code}(p, 3), slot_{code}(p, 4) - slot_{code}(p, 3)"]
+    setup, top = [f"low, span = slot_{code}(p, 3), slot_{code}(p, 4) - slot_{code}(p, 3)"], _tops(batch)
     if code == "f32":
-        outputs = [f"low + f32(w{k} >> 8) * f32(5.9604644775390625e-08) * span" for k in range(4)]
-        return _format(FOUR, "uniform", code, 5, setup, [], outputs)
+        outputs = [f"low + f32({top(f'w{k}')}) * f32(5.9604644775390625e-08) * span" for k in range(4)]
+        return _format(BATCH if batch else FOUR, "uniform", code, 5, setup, [], outputs)
     outputs = [f"low + f64(({a} >> 5) * 67108864 + ({b} >> 6)) * 1.1102230246251565e-16 * span" for a, b in (("w0", "w1"), ("w2", "w3"))]
     return _format(TWO, "uniform", code, 5, setup, [], outputs)
 
 
-def normal(code):
+def normal(code, batch=False):
     """`mean + std * z` by Box and Muller (1958); parameters: mean, std, count."""
-    imports = f"from numtape.kernels.vecmath import log_{code}, sqrt_{code}, sin_{code}, cos_{code}"
-    setup = [f"mean, std = slot_{code}(p, 3), slot_{code}(p, 4)"]
+    turn = "_turn" if code == "f32" else ""
+    imports = f"from numtape.kernels.vecmath import log_{code}, sqrt_{code}, sin{turn}_{code}, cos{turn}_{code}"
+    setup, top = [f"mean, std = slot_{code}(p, 3), slot_{code}(p, 4)"], _tops(batch)
     if code == "f32":
         values = []
         for k in (0, 2):
             values += [
-                f"r{k} = sqrt_f32(f32(-2) * log_f32(f32((w{k} >> 8) + 1) * f32(5.9604644775390625e-08)))",
-                f"t{k} = f32(w{k + 1} >> 8) * f32(5.9604644775390625e-08) * f32(6.283185307179586)",
+                f"r{k} = sqrt_f32(f32(-2) * log_f32(f32(({top(f'w{k}')}) + 1) * f32(5.9604644775390625e-08)))",
+                f"t{k} = f32({top(f'w{k + 1}')})",
             ]
-        outputs = [f"mean + std * (r{k} * {f}_f32(t{k}))" for k in (0, 2) for f in ("cos", "sin")]
-        return _format(FOUR, "normal", code, 5, setup, values, outputs, imports)
+        outputs = [f"mean + std * (r{k} * {f}_turn_f32(t{k}))" for k in (0, 2) for f in ("cos", "sin")]
+        return _format(BATCH if batch else FOUR, "normal", code, 5, setup, values, outputs, imports)
     values = [
         "r = sqrt_f64(-2.0 * log_f64(f64((w0 >> 5) * 67108864 + (w1 >> 6) + 1) * 1.1102230246251565e-16))",
         "t = f64((w2 >> 5) * 67108864 + (w3 >> 6)) * 1.1102230246251565e-16 * 6.283185307179586",
@@ -137,7 +179,7 @@ def normal(code):
     return _format(TWO, "normal", code, 5, setup, values, ["mean + std * (r * cos_f64(t))", "mean + std * (r * sin_f64(t))"], imports)
 
 
-def integers(code):
+def integers(code, batch=False):
     """Integers in [low, high); parameters: low, high, count. 64 bits modulo the range: the bias is below range / 2**64."""
     setup = ["low, span = p[3], u64(p[4]) - u64(p[3])"]
     outputs = [f"{code}(low + i64(u64(({a} << 32) | {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
@@ -152,9 +194,10 @@ def words(draw, code):
     return 4 if code == "f32" and draw != "integers" else 2
 
 
+@functools.lru_cache(1024)
 def table(name, draw, code, count):
     """The launch of a draw; arguments: out, seed, offset and the draw's two parameters."""
-    kernel = library.kernel(name, DRAWS[draw](code))
+    kernel = library.kernel(name, DRAWS[draw](code, batch=True))
     return Table(kernel, -(-count // words(draw, code)), GRAIN, 5, [count])
 
 

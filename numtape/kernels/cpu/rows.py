@@ -13,6 +13,7 @@ of one run of that many elements, the last one shorter.
 from __future__ import annotations
 
 from numtape.kernels import library
+from numtape.kernels.cpu import strips as strips
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import GRAIN, load_lines, offset_lines, scalar_lines
 

@@ -4,9 +4,11 @@ An image has one to three spatial dims; the kernels count three, the missing out
 one sample, `D * H * W` contiguous elements. What scatters owns a whole plane, and walks it in a fixed order, so any split of
 the planes among threads gives the same bits.
 
+* `depthwise` has convolutions of one channel at a time.
 * `unfold` (im2col) writes the elements under each window as columns, `fold` (its adjoint, col2im) adds them back.
 * `largest` is max pooling with positions, `average` and `spread` are average pooling and its adjoint. Their windows are a table
-  of whole numbers: for each dim start, stop and divisor of each window.
+  of whole numbers: for each dim start, stop and divisor of each window. Where windows slide by a fixed step (`sliding`), a line of
+  results is walked once for each element of a window, which is SIMD code; else each result goes through its own window.
 * `resample` and its adjoint `unsample` weigh a few elements for each result, by tables of positions and of weights for each dim.
 """
 
@@ -16,6 +18,7 @@ from math import prod
 
 from numtape.kernels import library
 from numtape.kernels.cpu import matmul_plan, state
+from numtape.kernels.cpu.depthwise import depthwise as depthwise
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
 
@@ -182,6 +185,92 @@ def kernel(args, start, stop):
                                 out[line + w] = {code}(out[line + w] + share)
 '''
 
+# The same for windows that slide: a step between windows and a padding in the innermost dim, and so many elements in a window there. The
+# results from `low` to before `high` have their element number `tap` inside of the image.
+TAPS = """
+                for d in range(dims[od], dims[OD + od], SD):
+                    for h in range(rows[oh], rows[OH + oh], SH):
+                        for tap in range(taps):
+                            shift = tap * SW - padding
+                            low = min(quotient(max(-shift, 0) + stride - 1, stride), OW)
+                            high = max(min(quotient(max(W - shift, 0) + stride - 1, stride), OW), low)
+                            line = (d * H + h) * W + shift
+"""
+SLIDING_LARGEST = '''"""sliding largest: {code}, {steps}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    stride, padding, taps = p[13], p[14], p[15]{windows}    for plane in range(start, stop):
+        for od in range(OD):
+            for oh in range(OH):
+                result = plane * OD * OH * OW + (od * OH + oh) * OW
+                values, positions = out_{code}(p[0] + {size} * result), out_i64(p[1] + 8 * result)
+                first = (dims[od] * H + rows[oh]) * W
+                for ow in range(OW):
+                    values[ow] = {code}({lowest})
+                    positions[ow] = first + columns[ow]{taps}                            x = in_{code}(p[2] + {size} * (plane * D * H * W + line))
+                            for ow in range(low, high):
+                                value = x[{at}]
+                                better = (value > values[ow]) | (value != value)
+                                values[ow] = value if better else values[ow]
+                                positions[ow] = line + {at} if better else positions[ow]
+'''
+SLIDING_VALUES = '''"""sliding largest without positions: {code}, {steps}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    stride, padding, taps = p[13], p[14], p[15]{windows}    for plane in range(start, stop):
+        for od in range(OD):
+            for oh in range(OH):
+                values = out_{code}(p[0] + {size} * (plane * OD * OH * OW + (od * OH + oh) * OW))
+                for ow in range(OW):
+                    values[ow] = {code}({lowest}){taps}                            x = in_{code}(p[2] + {size} * (plane * D * H * W + line))
+                            for ow in range(low, high):
+                                value = x[{at}]
+                                values[ow] = value if (value > values[ow]) | (value != value) else values[ow]
+'''
+SLIDING_AVERAGE = '''"""sliding average: {code}, {steps}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    fixed, stride, padding, taps = p[12], p[13], p[14], p[15]{windows}    for plane in range(start, stop):
+        for od in range(OD):
+            for oh in range(OH):
+                out = out_{code}(p[0] + {size} * (plane * OD * OH * OW + (od * OH + oh) * OW))
+                for ow in range(OW):
+                    out[ow] = {code}(0){taps}                            x = in_{code}(p[1] + {size} * (plane * D * H * W + line))
+                            for ow in range(low, high):
+                                out[ow] = {code}(out[ow] + x[{at}])
+                across = dims[2 * OD + od] * rows[2 * OH + oh]
+                for ow in range(OW):
+                    out[ow] = {code}(out[ow] / {code}(fixed if fixed != 0 else across * columns[2 * OW + ow]))
+'''
+SLIDING_SPREAD = '''"""sliding spread: {code}, {steps}"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    fixed, stride, padding, taps = p[12], p[13], p[14], p[15]{windows}    for plane in range(start, stop):
+        zeroed = out_{code}(p[0] + {size} * plane * D * H * W)
+        for i in range(D * H * W):
+            zeroed[i] = {code}(0)
+        for od in range(OD):
+            for oh in range(OH):
+                x = in_{code}(p[1] + {size} * (plane * OD * OH * OW + (od * OH + oh) * OW))
+                across = dims[2 * OD + od] * rows[2 * OH + oh]{taps}                            out = out_{code}(p[0] + {size} * (plane * D * H * W + line))
+                            for ow in range(low, high):
+                                share = x[ow] / {code}(fixed if fixed != 0 else across * columns[2 * OW + ow])
+                                out[{at}] = {code}(out[{at}] + share)
+'''
+SLIDING = {"largest": SLIDING_LARGEST, "values": SLIDING_VALUES, "average": SLIDING_AVERAGE, "spread": SLIDING_SPREAD}
+
 # Slots: out, x, then positions and weights of each dim (three pairs); sizes of image and result. A unit is a plane.
 SAMPLES = '''"""{name}: {code}, {taps} taps"""
 from numtape.kernels.intrinsics import *
@@ -279,6 +368,20 @@ def average(code, planes, image, result, step, divisor):
 def spread(code, planes, image, result, step, divisor):
     """The launch of the adjoint of `average`; arguments: image, x, windows."""
     return _windows("spread", SPREAD, code, 3, planes, image, result, step, 2 * prod(image), 3, [divisor])
+
+
+def sliding(kind, code, planes, image, result, step, geometry, divisor=0):
+    """The launch of a pooling kernel for windows that slide: `kind` is largest, values (largest without positions), average or spread.
+
+    `geometry`: of the innermost dim, the step from window to window, the padding, the number of elements in a window.
+    """
+    first = 4 if kind in ("largest", "values") else 3
+    at = "ow" if geometry[0] == 1 else f"ow * {geometry[0]}" if geometry[0] <= 3 else "ow * stride"
+    text = SLIDING[kind].format(
+        code=code, size=SIZES[code], windows=WINDOWS.format(first=first), taps=TAPS, lowest=LOWEST.get(code), at=at, steps=at
+    )
+    constants = [*image, *result, *step, *([] if first == 4 else [divisor]), *geometry]
+    return Table(library.kernel(f"sliding_{kind}", text), planes, 1 + GRAIN // max(2 * prod(image), 1), first, constants)
 
 
 def resample(code, planes, image, result, taps, adjoint=False):

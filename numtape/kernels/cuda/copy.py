@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from math import prod
 
+from numtape.kernels.cpu.copy import CARRIERS, contiguous_dim, fits
 from numtape.kernels.cuda import driver, library
 from numtape.kernels.cuda.elementwise import SIZES, memory
 from numtape.kernels.cuda.rows import blocks, offset_lines
 
+__all__ = ["fits", "table", "text"]
+
 TILE, THREADS = 32, 256
-LEAST = 8  # elements of each of the two dims, below which tiles are mostly empty
-CARRIERS = {1: "u8", 2: "i16", 4: "i32", 8: "i64"}
 
 TEXT = '''"""{name}: transpose, {operand} -> {out}"""
 from numtape.kernels.cuda.intrinsics import *
@@ -58,24 +59,6 @@ def kernel(args):
 '''
 
 
-def _contiguous(sizes, steps):
-    """The dim along which the operand is contiguous and the output is not, or None."""
-    if len(sizes) < 2 or steps[0][-1] != 1 or steps[1][-1] == 1:
-        return None
-    found = [d for d in range(len(sizes) - 1) if steps[1][d] == 1]
-    return found[-1] if found else None
-
-
-def fits(sizes, steps):
-    """Whether a copy over the merged `sizes`, with the steps of (out, operand), is one for `table`.
-
-    >>> fits((100, 200), [(200, 1), (1, 100)]), fits((100, 200), [(200, 1), (200, 1)]), fits((3, 200), [(200, 1), (1, 3)])
-    (True, False, False)
-    """
-    d = _contiguous(sizes, steps)
-    return d is not None and min(sizes[d], sizes[-1]) >= LEAST
-
-
 def text(name, out, operand, lines=(), result="x0", imports=""):
     """The kernel's text for dtype codes; `lines` compute the text `result` from x0."""
     if not lines and result == "x0" and out == operand:
@@ -95,7 +78,7 @@ def text(name, out, operand, lines=(), result="x0", imports=""):
 
 def table(name, out, operand, lines, result, imports, sizes, steps, nbytes):
     """The launch of a copy that `fits`: `out` and `operand` are dtype codes, `steps` their strides over the merged `sizes`."""
-    d, last = _contiguous(sizes, steps), len(sizes) - 1
+    d, last = contiguous_dim(sizes, steps), len(sizes) - 1
     outer = [k for k in range(len(sizes)) if k not in (d, last)]
     per_row = -(-sizes[last] // TILE)
     per_tensor = per_row * -(-sizes[d] // TILE)
