@@ -57,7 +57,7 @@ from numtape.tensor import Tensor
 
 from numtape.kernels.cpu import driver
 from numtape import ops  # isort: skip  (needs the names above)
-from numtape import legacy  # isort: skip
+from numtape import copying, legacy  # isort: skip
 
 globals().update(ops.PUBLIC | legacy.PUBLIC)
 

@@ -330,6 +330,8 @@ class Tensor:
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"Unable to avoid copy while creating an array as requested: the tensor's dtype is {self.dtype}, not {dtype}")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -353,11 +355,20 @@ class Tensor:
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
         return bool(self.item())
 
+    def _one(self):
+        """The one element, for `float(tensor)` and its kin."""
+        if self._spec.numel != 1:
+            raise ValueError(f"only one element tensors can be converted to Python scalars, got {self._spec.numel} elements")
+        return self.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._one())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._one())
+
+    def __complex__(self) -> complex:
+        return complex(self._one())
 
     def __index__(self) -> int:
         if self._spec.dtype.is_floating_point or self._spec.numel != 1:
@@ -374,7 +385,15 @@ class Tensor:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))  # type: ignore[attr-defined]
 
+    def __reversed__(self):
+        return self.flip(0) if self._spec.ndim else self  # type: ignore[attr-defined]
+
+    def __delitem__(self, index):
+        raise TypeError("Tensor does not support deleting items")
+
     def __contains__(self, element) -> bool:
+        if not isinstance(element, (Tensor, int, float, complex)):
+            raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
         return bool((self == element).any())
 
     __hash__ = object.__hash__
@@ -382,25 +401,10 @@ class Tensor:
     def __repr__(self, *, tensor_contents=None) -> str:
         from numtape import printing
 
-        return printing.text(self)
+        return printing.text(self, tensor_contents)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if not self._spec.ndim else object.__format__(self, spec)
-
-    def __deepcopy__(self, memo):
-        if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol; detach() it first")
-        if id(self) in memo:
-            return memo[id(self)]
-        copy = memo[id(self)] = rewrap(type(self), self.detach().clone())  # type: ignore[attr-defined]
-        copy._requires_grad = self._requires_grad
-        if self._grad is not None:
-            copy._grad = self._grad.__deepcopy__(memo)
-        return copy
-
-    def __reduce_ex__(self, protocol):
-        array = np.ascontiguousarray(self.detach().cpu().numpy())
-        return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device)
 
 
 class Handle:
@@ -479,12 +483,6 @@ def share_array(array: np.ndarray) -> Tensor:
         raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
     strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
     return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
-
-
-def _unpickle(kind, array, shape, requires_grad, where=cpu):
-    self = rewrap(kind, from_array(array.reshape(shape)).to(where))
-    self._requires_grad = requires_grad
-    return self
 
 
 # ------------------------------------------------------------------------------------------------ in-place history

@@ -24,6 +24,7 @@ from numtape.ops import (
     masks,
     methods,
     norm,
+    numpy_protocol,
     optimize,
     padding,
     part,
@@ -48,3 +49,4 @@ from numtape.ops import (
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
 PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | FUSED
+numpy_protocol.install()
