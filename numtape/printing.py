@@ -161,11 +161,11 @@ _NODE_NAMES = {
 _NUMBERED = {"sum", "mean", "prod"}  # the form with dims is number 1
 
 
-def node_name(node) -> str:
-    """The name PyTorch gives a recorded operation: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
+def node_name(node, shape: tuple[int, ...] = ()) -> str:
+    """The name PyTorch gives a recorded operation with a result of this shape: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
     if node.inputs and not isinstance(node.inputs[0], Tensor) and getattr(node.inputs[0], "name", None) == node.name and node.name[:1].isupper():
         return f"{node.name}Backward"
-    name, shape = node.name.removeprefix("row_"), node.spec.shape if node.spec is not None else ()
+    name = node.name.removeprefix("row_")
     if name in ("matmul", "linear") and len(shape) == 2:
         return "AddmmBackward0" if name == "linear" and len(node.inputs) > 2 and node.inputs[2] is not None else "MmBackward0"
     if name in _NODE_NAMES:
@@ -186,7 +186,7 @@ def _suffixes(t: Tensor) -> list[str]:
     if kind not in usual:
         said.append(f"dtype={kind}")
     if t.grad_fn is not None:
-        said.append(f"grad_fn=<{node_name(t.grad_fn)}>")
+        said.append(f"grad_fn=<{node_name(t.grad_fn, t._spec.shape)}>")
     elif t.requires_grad:
         said.append("requires_grad=True")
     return said

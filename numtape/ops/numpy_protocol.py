@@ -10,7 +10,7 @@ import operator
 
 import numpy as np
 
-from numtape.tensor import Tensor, from_array
+from numtape.tensor import Tensor, from_array, share_array
 
 OPERATORS = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv, np.floor_divide: operator.floordiv,
@@ -25,9 +25,9 @@ def array_ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
     """What NumPy's universal functions call when an operand is a tensor."""
     if any(_is_foreign(a) for a in (*inputs, *(out or ()))):
         return NotImplemented
-    if method == "__call__" and out is None and not kwargs and ufunc in OPERATORS:
-        if all(isinstance(a, Tensor) or _is_number(a, ufunc in COMPARISONS) for a in inputs):
-            return OPERATORS[ufunc](*(a if isinstance(a, Tensor) else a.item() for a in inputs))
+    plain = method == "__call__" and out is None and not kwargs and ufunc in OPERATORS
+    if plain and all(isinstance(a, Tensor) or _is_number(a, ufunc in COMPARISONS) for a in inputs):
+        return OPERATORS[ufunc](*(a if isinstance(a, Tensor) else a.item() for a in inputs))
     arrays = [_array(ufunc, a) for a in inputs]
     kwargs = {key: _array(ufunc, value) for key, value in kwargs.items()}
     if out is not None:
@@ -80,7 +80,9 @@ def _result(ufunc, value, out):
 
 
 def wrapped(value):
-    """An array or a number of NumPy's as a tensor."""
+    """An array of NumPy's as a tensor over its memory, or a number as a tensor without dims."""
+    if isinstance(value, np.ndarray) and value.flags.writeable and all(s >= 0 and s % value.itemsize == 0 for s in value.strides):
+        return share_array(value)
     return from_array(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
