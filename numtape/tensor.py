@@ -11,7 +11,7 @@ from numtape import autograd, dtypes, storage
 from numtape.autograd import mode, tape
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
-from numtape.layout import contiguous_strides
+from numtape.layout import CHANNELS_LAST, contiguous_strides, format_strides
 from numtape.spec import Size, Spec, spec_of
 
 _new = object.__new__
@@ -22,7 +22,7 @@ _READ |= {"i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
 class Tensor:
     """An n-dimensional array that can record what is computed from it.
 
-    Make one with `numtape.tensor`, `zeros`, `randn`, ...; `Tensor(data)` makes a float32 tensor, as in PyTorch.
+    Make one with `numtape.tensor`, `zeros`, `randn`, ...; `Tensor(data)` makes one of the default dtype, as in PyTorch.
 
     >>> import numtape as nt
     >>> x = nt.tensor([1.0, 2.0], requires_grad=True)
@@ -41,19 +41,11 @@ class Tensor:
     _generation = 0
 
     def __new__(cls, *data, dtype=None, device=None):
-        if dtype is not None and dtype is not dtypes.float32:
-            raise TypeError(f"Tensor: makes float32 tensors, got dtype={dtype}; use numtape.tensor(data, dtype=...)")
-        if not data:
-            source = from_array(np.empty((0,), np.float32))
-        elif all(isinstance(n, int) and not isinstance(n, bool) for n in data):
-            spec = spec_of(dtypes.float32, cpu, tuple(data))
-            source = make(storage.new(spec.nbytes, "Tensor"), spec)
-        elif len(data) == 1:
-            source = from_array(np.array(data[0], dtype=np.float32, ndmin=1) if not isinstance(data[0], Tensor) else data[0].numpy())
-        else:
-            raise TypeError(f"Tensor: expected sizes or one sequence, got {len(data)} arguments")
-        if device is not None:
-            source = source.to(device=device)
+        if dtype is not None and dtype is not dtypes.get_default_dtype():
+            raise TypeError(f"Tensor: makes tensors of the default dtype, got dtype={dtype}; use numtape.tensor(data, dtype=...)")
+        from numtape import legacy
+
+        source = legacy.made(dtypes.get_default_dtype(), cpu if device is None else device, data)
         self = _new(cls)
         self._storage, self._address, self._spec = source._storage, source._address, source._spec
         self._requires_grad, self._node, self._base = False, None, None
@@ -138,9 +130,15 @@ class Tensor:
         """The address of the first element."""
         return self._address if self._spec.numel else 0
 
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in row-major order without gaps."""
-        return self._spec.contiguous
+    def is_contiguous(self, memory_format=None) -> bool:
+        """Whether elements lie in row-major order (or in that of another memory format) without gaps."""
+        if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+            return self._spec.contiguous
+        shape, name = self._spec.shape, memory_format.name
+        if name not in CHANNELS_LAST or len(shape) != len(CHANNELS_LAST[name]):
+            return False
+        wanted = format_strides("is_contiguous", memory_format, shape)
+        return not self._spec.numel or all(n == 1 or a == b for n, a, b in zip(shape, self._spec.strides, wanted))
 
     def is_floating_point(self) -> bool:
         return self._spec.dtype.is_floating_point

@@ -247,7 +247,7 @@ def lerp(input, end, weight, *, out=None):
 
 def _conversion(kind):
     def method(self, memory_format=None):
-        return self.to(kind)
+        return self.to(kind, memory_format=memory_format)
 
     return functions_named(method, kind.name, f"The tensor as {kind.name}.")
 
@@ -262,7 +262,7 @@ def tensor_type(self, dtype=None, non_blocking=False):
     if dtype is None:
         return f"numtape.{'cuda.' if self.is_cuda else ''}{_TYPE_NAMES[self.dtype.name]}"
     if not isinstance(dtype, str):
-        return self.to(dtype)
+        return self.to(dtype if isinstance(dtype, dtypes.dtype) else dtype.dtype)  # of a typed constructor such as LongTensor
     names = {v: k for k, v in _TYPE_NAMES.items()}
     place, _, name = dtype.rpartition(".")
     if name not in names:
@@ -279,7 +279,7 @@ _TYPE_NAMES = {
 
 def cpu(self, memory_format=None):
     """The tensor in the host's memory: itself if it is there."""
-    return self.to("cpu")
+    return self.to("cpu", memory_format=memory_format)
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
@@ -287,7 +287,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     where = placed("cuda" if device is None else device)
     if where.type != "cuda":
         raise RuntimeError(f"Invalid device, must be cuda device, got {device!r}; use .to() or .cpu()")
-    return self.to(where)
+    return self.to(where, memory_format=memory_format)
 
 
 # ------------------------------------------------------------------------------------------------ installation
@@ -373,7 +373,7 @@ def install() -> dict:
         for name in {"float32": ("float",), "float64": ("double",), "int64": ("long",), "int32": ("int",), "int16": ("short",), "int8": ("char",)}.get(
             kind.name, ("byte",) if kind.name == "uint8" else (kind.name,)
         ):
-            setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self), name, method.__doc__))
+            setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self, memory_format), name, method.__doc__))
     for kind in (Tensor, Symbol):
         for name, op_name in OPERATORS.items():
             setattr(kind, name, TABLE[op_name].operator)
@@ -398,12 +398,18 @@ def install() -> dict:
     Tensor.__setitem__ = subscript.setitem
     Tensor.__hash__ = Symbol.__hash__ = object.__hash__
     Tensor.T = property(lambda self: view.permute(self, tuple(range(self.ndim - 1, -1, -1))), doc="The tensor with its dims in reverse order.")
-    Tensor.mT = property(lambda self: view.transpose(self, -2, -1), doc="The tensor with its last two dims exchanged.")
+    Tensor.mT = property(_matrix_transpose, doc="The tensor with its last two dims exchanged.")
     for op in TABLE.values():
         if op.family == "elementwise" and op.public is not None:
             setattr(Symbol, op.name, op.public)
     Symbol.to = copy.to
     return public
+
+
+def _matrix_transpose(self):
+    if self.ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+    return view.transpose(self, -2, -1)
 
 
 def _keyword_in_place(name):
