@@ -21,10 +21,12 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     creation,
     distance,
     embedding,
+    from_memory,
     index,
     linalg,
     masks,
     norm,
+    numeric,
     part,
     pointwise,
     random,
@@ -336,7 +338,7 @@ _FUNCTION_ONLY = {
 }  # fmt: skip
 # What the subjects add: METHODS (method only, by name), FUNCTION_ONLY and PRIVATE (names in neither place, or under another one).
 _PARTS = (
-    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, masks, pointwise, reduce_more, running, sampling,
+    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, from_memory, masks, numeric, pointwise, reduce_more, running, sampling,
     scatter, shaping, spatial, special, subscript,
 )  # fmt: skip
 for _part in _PARTS:
