@@ -22,6 +22,7 @@ from numtape.ops import (
     index,
     linalg,
     loss,
+    lu,
     masks,
     methods,
     norm,
@@ -50,5 +51,5 @@ from numtape.ops import (
 )
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
-PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | FUSED
+PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | lu.PUBLIC | FUSED
 numpy_protocol.install()

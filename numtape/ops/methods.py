@@ -24,6 +24,7 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     from_memory,
     index,
     linalg,
+    lu,
     masks,
     norm,
     numeric,
@@ -338,7 +339,7 @@ _FUNCTION_ONLY = {
 }  # fmt: skip
 # What the subjects add: METHODS (method only, by name), FUNCTION_ONLY and PRIVATE (names in neither place, or under another one).
 _PARTS = (
-    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, from_memory, masks, numeric, pointwise, reduce_more, running, sampling,
+    activation_units, along, ask, attention, batch_norm, bits, counting, distance, embedding, from_memory, lu, masks, numeric, pointwise, reduce_more, running, sampling,
     scatter, shaping, spatial, special, subscript,
 )  # fmt: skip
 for _part in _PARTS:
