@@ -15,10 +15,18 @@ from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, alias, check_inplace, empty, rebase
 
 
-def tensor_of(name: str, x) -> Tensor:
+def tensor_of(name: str, x, argument: str = "input") -> Tensor:
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+        raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
     return x
+
+
+def alike(name: str, x: Tensor, *others) -> None:
+    """Refuse tensors of another dtype than x's; parameters of float32 may stand beside an input of half that size."""
+    kind = x._spec.dtype
+    for t in others:
+        if isinstance(t, Tensor) and t._spec.dtype is not kind and not (kind.itemsize == 2 and kind.is_floating_point and t._spec.dtype is dtypes.float32):
+            raise RuntimeError(f"{name}: expected all tensors to have the same dtype, but got {kind.name} and {t._spec.dtype.name}; convert one with .to()")
 
 
 def like(x: Tensor, shape, strides) -> Spec:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from numtape import dtypes
+from numtape.autograd.tape import needs_grad
 from numtape.device import cpu, placed, wanted
 from numtape.dispatch import inplace
 from numtape.dispatch.functions import into
@@ -18,7 +19,7 @@ from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, from_array, share_array
+from numtape.tensor import Tensor, alias, from_array, share_array
 from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int
@@ -81,6 +82,11 @@ def fill_(self, value):
     if not isinstance(value, (_py_int, _py_float, np.generic)):
         raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
     _check_number("fill_", value, self._spec.dtype)
+    if 0 in self._spec.strides and self._spec.numel and not needs_grad(self):  # expanded: the elements that there are in memory
+        s = self._spec
+        once = alias(self, spec_of(s.dtype, s.device, tuple(1 if step == 0 else n for n, step in zip(s.shape, s.strides)), s.strides))
+        inplace.call_into(_fill, (once, value), once, "fill_")
+        return self
     return inplace.call_into(_fill, (self, value), self, "fill_")
 
 
@@ -344,8 +350,6 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, out=None, la
         return rarely(eye, (n, m), out, dtype, device, requires_grad, rare)
     m = n if m is None else m
     out = zeros(n, m, dtype=dtype, device=device)
-    from numtape.tensor import alias
-
     diagonal = spec_of(out.dtype, out.device, (min(n, m),), (m + 1,))
     fill_(alias(out, diagonal), 1)
     out._storage.version = 0

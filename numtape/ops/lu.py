@@ -236,6 +236,8 @@ def tensorinv(A, ind=2, *, out=None):
     x = tensor_of("linalg.tensorinv", A)
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', got {ind}")
+    if ind > x.ndim:
+        raise RuntimeError(f"linalg.tensorinv: ind: expected at most the number of dims, {x.ndim}, got {ind}")
     rows, columns = tuple(x.shape[:ind]), tuple(x.shape[ind:])
     if prod(rows) != prod(columns):
         raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {prod(columns)} != {prod(rows)}")
@@ -291,6 +293,8 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
         raise RuntimeError(f"ormqr: other.shape[{side}] must be equal to input.shape[-2], got {list(b.shape)} and {list(x.shape)}")
     if t.shape[-1] != min(m, x.shape[-1]):
         raise RuntimeError(f"ormqr: tau.shape[-1] must be equal to min(other.shape[-2], input.shape[-1]), got {list(t.shape)} for {list(b.shape)} and {list(x.shape)}")
+    if b.ndim != x.ndim:
+        raise RuntimeError(f"ormqr: Expected other to have the same number of dimensions as input, but got {b.ndim} and {x.ndim}")
     V, T = _reflected("ormqr", x, t)
     T = mt(T) if transpose else T
     if left:

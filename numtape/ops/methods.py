@@ -76,6 +76,7 @@ def pow(input, exponent, *, out=None):
         elif exponent == 1 and kind.is_floating_point:
             result = arithmetic.mul(input, 1)
     if result is None:
+        _tensor_or_symbol("pow", exponent if isinstance(input, _NUMBERS) else input)
         result = elementwise.call(TABLE["pow"], (input, exponent))
     return result if out is None else functions.into("pow", result, out)
 
@@ -97,7 +98,13 @@ def clamp_(self, min=None, max=None):
     return inplace.call_into(op, args, self, "clamp_")
 
 
+def _tensor_or_symbol(name, x, argument="input"):
+    if not isinstance(x, (Tensor, Symbol)):
+        raise TypeError(f"{name}(): argument '{argument}' (position 1) must be Tensor, not {type(x).__name__}")
+
+
 def _clamping(x, low, high):
+    _tensor_or_symbol("clamp", x)
     if low is None and high is None:
         raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
     if low is None:
@@ -201,12 +208,18 @@ def invert(input, *, out=None):
     return compare.bitwise_invert(input, out=out)
 
 
+def invert_(self):
+    """Invert bits (or, of bools, truth) in place."""
+    return self.copy_(invert(self))
+
+
 def where(condition, input=None, other=None, *, out=None):
     """input where the condition holds, else other."""
     if input is None and other is None:
         return masks.nonzero(condition, as_tuple=True)
     if isinstance(condition, Tensor) and condition.dtype is not dtypes.bool and condition.dtype is not dtypes.uint8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
+    _tensor_or_symbol("where", condition, "condition")
     op = TABLE["where"]
     args = (condition, input, other)
     return elementwise.call(op, args) if out is None else inplace.call_out(op, args, out)
@@ -223,6 +236,8 @@ def masked_fill_(self, mask, value):
 
 
 def _masked(call, x, mask, value):
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"masked_fill(): argument 'mask' must be Tensor, not {type(mask).__name__}")
     if mask.dtype is not dtypes.bool:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
     if isinstance(value, Tensor) and value.ndim:
@@ -232,18 +247,23 @@ def _masked(call, x, mask, value):
 
 def addcmul(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 * tensor2."""
+    _tensor_or_symbol("addcmul", input)
     args = (input, tensor1, tensor2, value)
     return elementwise.call(TABLE["addcmul"], args) if out is None else inplace.call_out(TABLE["addcmul"], args, out)
 
 
 def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 / tensor2."""
+    _tensor_or_symbol("addcdiv", input)
     args = (input, tensor1, tensor2, value)
     return elementwise.call(TABLE["addcdiv"], args) if out is None else inplace.call_out(TABLE["addcdiv"], args, out)
 
 
 def lerp(input, end, weight, *, out=None):
     """input + weight * (end - input)."""
+    _tensor_or_symbol("lerp", input)
+    if isinstance(input, Tensor):
+        copy.alike("lerp", input, end, weight if isinstance(weight, Tensor) and weight.ndim else None)
     args = (input, end, weight)
     return elementwise.call(TABLE["lerp"], args) if out is None else inplace.call_out(TABLE["lerp"], args, out)
 
@@ -329,7 +349,7 @@ _METHOD_ONLY = {
     "new_empty": creation.new_empty, "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_full": creation.new_full,
     "new_tensor": creation.new_tensor, "uniform_": random.uniform_, "normal_": random.normal_, "random_": random.random_,
     "bernoulli_": random.bernoulli_, "pow_": pow_, "clamp_": clamp_, "clip_": clamp_, "masked_fill_": masked_fill_,
-    "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
+    "bitwise_not_": invert_, "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
     "as_strided_pull": part.as_strided_pull, "as_strided_scatter_pull": part.as_strided_scatter_pull,
 }  # fmt: skip
 _FUNCTION_ONLY = {

@@ -13,6 +13,7 @@ from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.creation import linspace, ones_like
 from numtape.ops.define import composite
 from numtape.ops.exponential import exp2
+from numtape.ops.factorizations import matrices
 from numtape.ops.index import cat, stack
 from numtape.ops.masks import nonzero
 from numtape.ops.matrix_norms import matrix_norm, vector_norm
@@ -139,6 +140,7 @@ def renorm_(self, p, dim, maxnorm):
 @composite
 def norm_except_dim(v, pow=2, dim=0):
     "The norms of the slices along a dim, in the shape that broadcasts with them; dim -1: the norm of the whole."
+    tensor_of("norm_except_dim", v, "v")
     if dim == -1:
         return vector_norm(v, pow)
     d = layout.dim_of("norm_except_dim", dim, v.ndim)
@@ -306,7 +308,7 @@ def _basis(A: Tensor, q: int, niter: int) -> Tensor:
 @composite(random=True)
 def svd_lowrank(A, q=6, niter=2, M=None):
     "About the q largest singular values and their vectors: (U, S, V) with A - M about U diag(S) Vᵀ; by chance."
-    x = tensor_of("svd_lowrank", A)
+    x = matrices("svd_lowrank", A)
     x = x if M is None else x - M
     wide = x.shape[-2] < x.shape[-1]
     tall = x.mT if wide else x
@@ -319,7 +321,7 @@ def svd_lowrank(A, q=6, niter=2, M=None):
 @composite(random=True)
 def pca_lowrank(A, q=None, center=True, niter=2):
     "About the q largest principal components of rows: (U, S, V); `center` takes the mean of each column off first."
-    x = tensor_of("pca_lowrank", A)
+    x = matrices("pca_lowrank", A)
     m, n = x.shape[-2:]
     if q is None:
         q = min(6, m, n)

@@ -242,12 +242,16 @@ def float_power_(self, exponent):
 @composite
 def ldexp(input, other, *, out=None):
     "input * 2**other."
+    if not isinstance(other, Tensor):
+        raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     result = calls.call(TABLE["mul"], (input, calls.call(TABLE["pow"], (2.0, other))))
     return result if out is None else functions.into("ldexp", result, out)
 
 
 def ldexp_(self, other):
     """Multiply by 2**other in place."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"ldexp_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
     return self.mul_(calls.call(TABLE["pow"], (2.0, other)))
 
 

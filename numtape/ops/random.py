@@ -6,10 +6,12 @@ import builtins
 
 from numtape import dtypes, random
 from numtape.autograd import mode
+from numtape.autograd.tape import needs_grad
 from numtape.device import cpu
 from numtape.dispatch.functions import into
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
+from numtape.ops.copy import tensor_of
 from numtape.ops.creation import _finish, _like_spec, _spec, rarely
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
@@ -30,6 +32,10 @@ def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor
 
 def _fill_in_place(self: Tensor, draw, name: str) -> Tensor:
     check_inplace(self, name)
+    if mode.state.enabled and needs_grad(self):  # what it was computed from has no part in it any more
+        fresh = empty_of_spec(spec_of(self._spec.dtype, self._spec.device, self._spec.shape), name)
+        draw(fresh)
+        return self.copy_(fresh)
     if self._spec.contiguous:
         draw(self)
     else:
@@ -132,6 +138,7 @@ def randn_like(input, *, dtype=None, device=None, requires_grad=False, layout=No
 def randint_like(input, low, high=None, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Integers uniform in [low, high), in the shape and dtype of `input`."
     low, high = (0, low) if high is None else (low, high)
+    tensor_of("randint_like", input)
     kind, where = input.dtype if dtype is None else dtype, input.device if device is None else device
     return randint(low, high, tuple(input.shape), dtype=kind, device=where, requires_grad=requires_grad)
 
@@ -171,13 +178,13 @@ def bernoulli_(self, p=0.5, *, generator=None):
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     kind = self._spec.dtype if self._spec.dtype.is_floating_point else dtypes.float32
     draw = rand(*self.shape, dtype=kind, device=self.device, generator=generator)
-    with mode.no_grad():
-        return self.copy_(draw < p)
+    return self.copy_(draw < p)
 
 
 @composite(random=True)
 def bernoulli(input, p=None, *, generator=None, out=None):
     "Ones with the probabilities given by the elements (or by p), else zeros."
+    tensor_of("bernoulli", input)
     if p is None and not input.is_cuda and builtins.bool(((input < 0) | (input > 1)).any()):  # on a card it would have to be waited for
         raise RuntimeError("bernoulli: expected probabilities in [0, 1]")
     result = bernoulli_(input.detach().clone(), input if p is None else p, generator=generator)
@@ -192,6 +199,8 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
         return into("normal", normal(mean, std, size, generator=generator, dtype=kind, device=where) if size is not None else normal(mean, std, generator=generator), out)
     if size is not None:
         return normal_(empty_of_spec(_spec("normal", sizes_of("normal", (size,)), dtype, device), "normal"), mean, std, generator=generator)
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise TypeError(f"normal(): expected a tensor as mean or std, or sizes, got {type(mean).__name__} and {type(std).__name__}")
     shape = (mean + std if isinstance(mean, Tensor) or isinstance(std, Tensor) else rand(1)).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
     where = mean.device if isinstance(mean, Tensor) else std.device

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from numtape.dispatch.functions import into
+from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite
 from numtape.ops.reduce import amax, amin, float_operand, mean, std, sum, var
 from numtape.ops.select import where
@@ -21,7 +22,7 @@ class aminmax_result(NamedTuple):
 @composite
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The sum of the elements over `dim`, NaN taken as zero."
-    x = where(input.isnan(), 0, input) if input._spec.dtype.is_floating_point else input
+    x = where(input.isnan(), 0, input) if tensor_of("nansum", input)._spec.dtype.is_floating_point else input
     return sum(x, dim, keepdim, dtype=dtype, out=out)
 
 
@@ -37,13 +38,13 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
 @composite
 def count_nonzero(input, dim=None):
     "The number of elements over `dim` that are not zero."
-    return sum(input.detach() != 0, dim)
+    return sum(tensor_of("count_nonzero", input).detach() != 0, dim)
 
 
 @composite
 def aminmax(input, *, dim=None, keepdim=False, out=None):
     "The smallest and the largest elements over `dim` (of all, without it), as a pair (min, max)."
-    if dim is None and not input._spec.numel:
+    if dim is None and not tensor_of("aminmax", input)._spec.numel:
         raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
     found = aminmax_result(amin(input, dim, keepdim), amax(input, dim, keepdim))
     return found if out is None else aminmax_result(*(into("aminmax", r, o) for r, o in zip(found, out)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from numtape import dtypes
 from numtape.dispatch import elementwise as calls
 from numtape.dispatch import functions, inplace
 from numtape.op import TABLE, floating
@@ -93,6 +94,8 @@ def mvlgamma(input, p, *, out=None):
 
 def mvlgamma_(self, p):
     """The logarithm of the multivariate gamma function, in place."""
+    if not self._spec.dtype.is_floating_point:
+        raise RuntimeError(f"mvlgamma_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {self.dtype}")
     return self.copy_(mvlgamma(self.clone(), p))
 
 
