@@ -15,6 +15,7 @@ def whole(high, *shape, seed=0):
 
 
 x, cube, places = data(4, 5), data(3, 4, 5), np.array([0.0, 0.5, 2.0, 3.5, 4.0])
+positive, inside = abs(data(4, 5)) + 0.2, np.random.default_rng(9).uniform(0.05, 0.95, (4, 5))
 rows = np.array([2, 0, 2, 1])
 
 
@@ -55,6 +56,13 @@ SAMPLES = {
         ("numbers", lambda m, t: [m.histogramdd(t.detach(), 3)[0], *m.histogramdd(t.detach(), [2, 3])[1]], (data(20, 2),)), ("density", lambda m, t: m.histogramdd(t.detach(), [2, 3], density=True).hist, (data(20, 2),)),
         ("weight", lambda m, t, w: m.histogramdd(t.detach(), 2, range=[-2.0, 2.0, -1.0, 2.0], weight=w.detach()).hist, (data(20, 2), data(20))),
     ],
+    "igamma": [("1.7", lambda m, b: m.igamma(m.full_like(b, 1.7), b), (positive,)), ("row", lambda m, b: m.special.gammainc(m.full_like(b[0], 3.2), b), (positive,))],
+    "igammac": [("1.7", lambda m, b: m.igammac(m.full_like(b, 1.7), b), (positive,)), ("method", lambda m, b: m.full_like(b, 0.4).igammac(b), (positive,))],
+    "special_ndtri": [("one", lambda m, t: m.special.ndtri(t), (inside,))],
+    **{
+        f"special_{name}": [("one", lambda m, t, name=name: getattr(m.special, name)(t), (positive * 4.0,))]
+        for name in ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "modified_bessel_k0", "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "spherical_bessel_j0")
+    },
     "asarray": [("list", lambda m: m.asarray([1, 2]), ()), ("array", lambda m: m.asarray(np.arange(3.0)), ()), ("number", lambda m: m.asarray(2.5), ())],
     "frombuffer": [("bytes", lambda m: m.frombuffer(bytearray(b"\x01\x02\x03\x04"), dtype=m.uint8, offset=1), ()), ("int32", lambda m: m.frombuffer(bytearray(range(8)), dtype=m.int32), ())],
     "empty_strided": [("", lambda m: m.empty_strided((2, 3), (1, 2)) * 0 == 5, ())],
