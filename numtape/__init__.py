@@ -57,9 +57,9 @@ from numtape.tensor import Tensor
 
 from numtape.kernels.cpu import driver
 from numtape import ops  # isort: skip  (needs the names above)
-from numtape import legacy  # isort: skip
+from numtape import copying, legacy, names  # isort: skip
 
-globals().update(ops.PUBLIC | legacy.PUBLIC)
+globals().update(names.PUBLIC | ops.PUBLIC | legacy.PUBLIC)
 
 
 def is_tensor(obj) -> bool_:

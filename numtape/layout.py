@@ -16,6 +16,28 @@ def contiguous_strides(shape: Sequence[int]) -> Ints:
     return tuple(reversed(strides))
 
 
+CHANNELS_LAST = {"channels_last": (0, 2, 3, 1), "channels_last_3d": (0, 2, 3, 4, 1)}  # the dims from the outermost
+
+
+def format_strides(op: str, memory_format, shape: Ints) -> Ints | None:
+    """The strides that a `numtape.memory_format` gives a shape; None for preserve_format (and for None), which keep the strides there are."""
+    name = getattr(memory_format, "name", memory_format)
+    if name is None or name == "preserve_format":
+        return None
+    if name == "contiguous_format":
+        return contiguous_strides(shape)
+    if name not in CHANNELS_LAST:
+        raise TypeError(f"{op}(): argument 'memory_format' must be numtape.memory_format, not {type(memory_format).__name__}")
+    order = CHANNELS_LAST[name]
+    if len(shape) != len(order):
+        raise RuntimeError(f"{op}: required rank {len(order)} tensor to use {name} format, got shape {list(shape)}")
+    strides, step = [0] * len(shape), 1
+    for d in reversed(order):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    return tuple(strides)
+
+
 def is_contiguous(shape: Ints, strides: Ints) -> bool:
     step = 1
     for n, s in zip(reversed(shape), reversed(strides)):

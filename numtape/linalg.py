@@ -9,4 +9,8 @@ tensor(8.)
 """
 
 from numtape.ops.linear_algebra import *  # noqa: F403
-from numtape.ops.linear_algebra import __all__  # noqa: F401
+from numtape.ops.linear_algebra import __all__ as _names
+from numtape.ops.lu import LINALG as _lu
+
+globals().update(_lu)
+__all__ = [*_names, *_lu]

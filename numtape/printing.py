@@ -11,6 +11,7 @@ tensor([], size=(0, 3))
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -131,7 +132,7 @@ def _nested(values, ndim: int, indent: int, column: Column, summary: bool) -> st
     items = _ends(values) if summary else values
     below = " " * (indent + 1)
     if ndim == 1:
-        words = [" ..." if v is None else column(v) for v in items]
+        words = [(" ..." if options.edgeitems else "...") if v is None else column(v) for v in items]
         per_line = max(1, (options.linewidth - indent) // (column.width + 2))
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
         return "[" + f",\n{below}".join(lines) + "]"
@@ -140,7 +141,7 @@ def _nested(values, ndim: int, indent: int, column: Column, summary: bool) -> st
 
 
 def _contents(array: np.ndarray, indent: int) -> str:
-    summary = array.size > options.threshold
+    summary = array.ndim > 0 and array.size > options.threshold
     shown = _shown(array) if summary else array
     values = shown.ravel().tolist()
     column = ComplexColumn(values) if array.dtype.kind == "c" else Column(values)
@@ -162,33 +163,43 @@ class _rows(list):
 # Nodes whose PyTorch name is not their own in capitals.
 _NODE_NAMES = {
     "as_strided_scatter": "CopySlices", "copy_": "CopyBackwards", "to": "ToCopyBackward0", "add_scaled": "AddBackward0",
-    "matmul": "MmBackward0", "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0",
-    "truncate_divide": "DivBackward0",
+    "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0", "truncate_divide": "DivBackward2",
+    "softplus_unit": "SoftplusBackward0", "_upper": "TriuBackward0", "_lower": "TrilBackward0", "_finite": "NanToNumBackward0",
+    "_prelu": "PreluKernelBackward0", "selu": "EluBackward0", "standard": "NativeLayerNormBackward0", "layer_norm": "NativeLayerNormBackward0",
+    "batch_norm": "NativeBatchNormBackward0", "cross_entropy": "NllLossBackward0", "conv_transpose": "ConvolutionBackward0",
+    "det": "LinalgDetBackward0", "slogdet": "LinalgSlogdetBackward0", "inv": "LinalgInvExBackward0", "pinv": "LinalgPinvBackward0",
+    "solve": "LinalgSolveExBackward0", "cholesky": "LinalgCholeskyExBackward0", "qr": "LinalgQrBackward0", "svd": "LinalgSvdBackward0",
+    "eigh": "LinalgEighBackward0", "eig": "LinalgEigBackward0",
 }  # fmt: skip
+_NUMBERED = {"sum", "mean", "prod"}  # the form with dims is number 1
 
 
-def node_name(node) -> str:
-    """The name PyTorch gives a recorded operation: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
+def node_name(node, shape: tuple[int, ...] = ()) -> str:
+    """The name PyTorch gives a recorded operation with a result of this shape: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
     if node.inputs and not isinstance(node.inputs[0], Tensor) and getattr(node.inputs[0], "name", None) == node.name and node.name[:1].isupper():
         return f"{node.name}Backward"
     name = node.name.removeprefix("row_")
+    if name in ("matmul", "linear") and len(shape) == 2:
+        return "AddmmBackward0" if name == "linear" and len(node.inputs) > 2 and node.inputs[2] is not None else "MmBackward0"
     if name in _NODE_NAMES:
         return _NODE_NAMES[name]
-    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
+    number = 1 if name in _NUMBERED and shape or name == "pow" and node.saved and isinstance(node.saved[1], Tensor) else 0
+    joined = "".join(part.capitalize() for part in name.strip("_").split("_"))
+    return re.sub(r"(?<=\d)[a-z]", lambda found: found[0].upper(), joined) + f"Backward{number}"
 
 
 def _suffixes(t: Tensor) -> list[str]:
     """What is said of a tensor after its elements."""
     kind, said = t.dtype, []
     usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
-    if not t.numel() and t.ndim != 1:
-        said.append(f"size={tuple(t.shape)}")
     if t.is_cuda:
         said.append(f"device='{t.device}'")
+    if not t.numel() and t.ndim != 1 or t.numel() and not options.edgeitems:
+        said.append(f"size={tuple(t.shape)}")
     if kind not in usual:
         said.append(f"dtype={kind}")
     if t.grad_fn is not None:
-        said.append(f"grad_fn=<{node_name(t.grad_fn)}>")
+        said.append(f"grad_fn=<{node_name(t.grad_fn, t._spec.shape)}>")
     elif t.requires_grad:
         said.append("requires_grad=True")
     return said
@@ -200,17 +211,20 @@ def _array(t: Tensor) -> np.ndarray:
     return (plain if plain.dtype.numpy is not None else plain.float()).numpy()
 
 
-def text(t: Tensor) -> str:
-    """The text of a tensor."""
+def text(t: Tensor, contents: str | None = None) -> str:
+    """The text of a tensor; with `contents` in the place of its elements."""
     name = "tensor" if type(t).__name__ in ("Tensor", "Parameter") else type(t).__name__
     indent = len(name) + 1
-    result = f"{name}(" + (_contents(_array(t), indent) if t.numel() else "[]")
+    if contents is None:
+        contents = _contents(_array(t), indent) if t.numel() else "[]"
+    result = f"{name}({contents}"
     used = len(result) - result.rfind("\n") + 1
     for suffix in _suffixes(t):
-        if used + len(suffix) + 2 > options.linewidth:
+        length = len(suffix.replace("=numtape.", "=torch."))  # so that lines break where PyTorch's do
+        if used + length + 2 > options.linewidth:
             result += ",\n" + " " * indent + suffix
-            used = indent + len(suffix)
+            used = indent + length
         else:
             result += f", {suffix}"
-            used += len(suffix) + 2
+            used += length + 2
     return result + ")"

@@ -15,6 +15,16 @@ from numtape.dtypes import dtype, float32, float64, int8, int16, int32, int64, u
 from numtape.layout import Ints, contiguous_strides, is_contiguous
 
 
+def _whole(sizes: Any) -> list[int]:
+    """Sizes as ints, or the error that PyTorch raises."""
+    found = []
+    for k, n in enumerate(sizes):
+        if not hasattr(n, "__index__"):
+            raise TypeError(f"Size() takes an iterable of 'int' (item {k} is '{type(n).__name__}')")
+        found.append(n.__index__())
+    return found
+
+
 class Size(tuple[int, ...]):
     """The shape of a tensor: a tuple of ints.
 
@@ -28,6 +38,9 @@ class Size(tuple[int, ...]):
     def __repr__(self) -> str:
         return f"numtape.Size([{', '.join(map(str, self))}])"
 
+    def __new__(cls, sizes: Any = ()) -> Size:
+        return super().__new__(cls, _whole(sizes))
+
     def numel(self) -> int:
         """The number of elements."""
         return prod(self)
@@ -37,7 +50,17 @@ class Size(tuple[int, ...]):
         return Size(found) if isinstance(index, slice) else found
 
     def __add__(self, other: Any) -> Size:
+        if not isinstance(other, tuple):
+            raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to Size")
         return Size(super().__add__(other))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size(other).__add__(self) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, count: Any) -> Size:
+        return Size(super().__mul__(count))
+
+    __rmul__ = __mul__
 
 
 class Spec:
@@ -47,7 +70,7 @@ class Spec:
 
     def __init__(self, kind: dtype, where: device, shape: Ints, strides: Ints):
         self.dtype, self.device, self.shape, self.strides = kind, where, shape, strides
-        self.size = Size(shape)  # what users see; indexing a plain tuple is faster
+        self.size: Size = tuple.__new__(Size, shape)  # what users see; indexing a plain tuple is faster
         self.ndim, self.numel = len(shape), prod(shape)
         self.nbytes = self.numel * kind.itemsize
         self.contiguous = is_contiguous(shape, strides)

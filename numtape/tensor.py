@@ -11,7 +11,7 @@ from numtape import autograd, dtypes, storage
 from numtape.autograd import mode, tape
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
-from numtape.layout import contiguous_strides
+from numtape.layout import CHANNELS_LAST, contiguous_strides, format_strides
 from numtape.spec import Size, Spec, spec_of
 
 _new = object.__new__
@@ -22,7 +22,7 @@ _READ |= {"i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double} 
 class Tensor:
     """An n-dimensional array that can record what is computed from it.
 
-    Make one with `numtape.tensor`, `zeros`, `randn`, ...; `Tensor(data)` makes a float32 tensor, as in PyTorch.
+    Make one with `numtape.tensor`, `zeros`, `randn`, ...; `Tensor(data)` makes one of the default dtype, as in PyTorch.
 
     >>> import numtape as nt
     >>> x = nt.tensor([1.0, 2.0], requires_grad=True)
@@ -41,19 +41,11 @@ class Tensor:
     _generation = 0
 
     def __new__(cls, *data, dtype=None, device=None):
-        if dtype is not None and dtype is not dtypes.float32:
-            raise TypeError(f"Tensor: makes float32 tensors, got dtype={dtype}; use numtape.tensor(data, dtype=...)")
-        if not data:
-            source = from_array(np.empty((0,), np.float32))
-        elif all(isinstance(n, int) and not isinstance(n, bool) for n in data):
-            spec = spec_of(dtypes.float32, cpu, tuple(data))
-            source = make(storage.new(spec.nbytes, "Tensor"), spec)
-        elif len(data) == 1:
-            source = from_array(np.array(data[0], dtype=np.float32, ndmin=1) if not isinstance(data[0], Tensor) else data[0].numpy())
-        else:
-            raise TypeError(f"Tensor: expected sizes or one sequence, got {len(data)} arguments")
-        if device is not None:
-            source = source.to(device=device)
+        if dtype is not None and dtype is not dtypes.get_default_dtype():
+            raise TypeError(f"Tensor: makes tensors of the default dtype, got dtype={dtype}; use numtape.tensor(data, dtype=...)")
+        from numtape import legacy
+
+        source = legacy.made(dtypes.get_default_dtype(), cpu if device is None else device, data)
         self = _new(cls)
         self._storage, self._address, self._spec = source._storage, source._address, source._spec
         self._requires_grad, self._node, self._base = False, None, None
@@ -138,9 +130,15 @@ class Tensor:
         """The address of the first element."""
         return self._address if self._spec.numel else 0
 
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in row-major order without gaps."""
-        return self._spec.contiguous
+    def is_contiguous(self, memory_format=None) -> bool:
+        """Whether elements lie in row-major order (or in that of another memory format) without gaps."""
+        if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+            return self._spec.contiguous
+        shape, name = self._spec.shape, memory_format.name
+        if name not in CHANNELS_LAST or len(shape) != len(CHANNELS_LAST[name]):
+            return False
+        wanted = format_strides("is_contiguous", memory_format, shape)
+        return not self._spec.numel or all(n == 1 or a == b for n, a, b in zip(shape, self._spec.strides, wanted))
 
     def is_floating_point(self) -> bool:
         return self._spec.dtype.is_floating_point
@@ -344,6 +342,8 @@ class Tensor:
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"Unable to avoid copy while creating an array as requested: the tensor's dtype is {self.dtype}, not {dtype}")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -370,14 +370,20 @@ class Tensor:
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
         return bool(self.item())
 
+    def _one(self):
+        """The one element, for `float(tensor)` and its kin."""
+        if self._spec.numel != 1:
+            raise ValueError(f"only one element tensors can be converted to Python scalars, got {self._spec.numel} elements")
+        return self.item()
+
     def __float__(self) -> float:
-        return float(_real(self.item()))
+        return float(_real(self._one()))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._one())
 
     def __int__(self) -> int:
-        return int(_real(self.item()))
+        return int(_real(self._one()))
 
     def __index__(self) -> int:
         if self._spec.dtype.differentiable or self._spec.numel != 1:
@@ -394,7 +400,15 @@ class Tensor:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))  # type: ignore[attr-defined]
 
+    def __reversed__(self):
+        return self.flip(0) if self._spec.ndim else self  # type: ignore[attr-defined]
+
+    def __delitem__(self, index):
+        raise TypeError("Tensor does not support deleting items")
+
     def __contains__(self, element) -> bool:
+        if not isinstance(element, (Tensor, int, float, complex)):
+            raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
         return bool((self == element).any())
 
     __hash__ = object.__hash__
@@ -402,27 +416,10 @@ class Tensor:
     def __repr__(self, *, tensor_contents=None) -> str:
         from numtape import printing
 
-        return printing.text(self)
+        return printing.text(self, tensor_contents)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if not self._spec.ndim else object.__format__(self, spec)
-
-    def __deepcopy__(self, memo):
-        if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol; detach() it first")
-        if id(self) in memo:
-            return memo[id(self)]
-        copy = memo[id(self)] = rewrap(type(self), self.detach().clone())  # type: ignore[attr-defined]
-        copy._requires_grad = self._requires_grad
-        if self._grad is not None:
-            copy._grad = self._grad.__deepcopy__(memo)
-        return copy
-
-    def __reduce_ex__(self, protocol):
-        source = self.detach().cpu()
-        kind = self._spec.dtype
-        array = np.ascontiguousarray((source if kind.numpy else source.float()).numpy())
-        return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device, kind)
 
 
 def _real(value):
@@ -510,12 +507,6 @@ def share_array(array: np.ndarray) -> Tensor:
         raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
     strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
     return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
-
-
-def _unpickle(kind, array, shape, requires_grad, where=cpu, of=None):
-    self = rewrap(kind, from_array(array.reshape(shape)).to(where, of))
-    self._requires_grad = requires_grad
-    return self
 
 
 # ------------------------------------------------------------------------------------------------ in-place history

@@ -59,8 +59,8 @@ def run(sample, kind, layout="contiguous"):
     compare(theirs, mine, f"{sample} {kind} {layout}", exact)
 
 
-HOST = {"from_numpy"}  # shares the host's memory
-UNINITIALISED = {"empty", "empty_like"}
+HOST = {"from_numpy", "asarray", "frombuffer"}  # shares the host's memory
+UNINITIALISED = {"empty", "empty_like", "empty_strided", "empty_permuted"}
 NAMES = [n for n in names() if n not in HOST | UNINITIALISED]
 # Composites with kernels of their own. The others are calls of other ops: their values are enough, since those ops are tried in full.
 OWN = {

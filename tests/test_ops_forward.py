@@ -162,7 +162,7 @@ def test_operators(torch, expression, kind):
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-3, -100, 0.5], "f4")
 
 
-@pytest.mark.parametrize("name", [n for n in PUBLIC if TABLE[n].names in (("x",), ("x", "y")) and n != "i0"])  # PyTorch's i0(inf) is NaN
+@pytest.mark.parametrize("name", [n for n in PUBLIC if TABLE[n].names in (("x",), ("x", "y")) and n not in ("i0", "igamma", "igammac")])  # PyTorch's i0(inf) is NaN, its igamma(nan, 0) is 0
 def test_special_values(torch, name):
     """Infinities, NaN and signed zeros mean what IEEE 754 and PyTorch say."""
     arrays = [SPECIAL] if TABLE[name].names == ("x",) else [np.repeat(SPECIAL, 10), np.tile(SPECIAL, 10)]

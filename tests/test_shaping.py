@@ -132,8 +132,12 @@ def test_resize():
     assert x.resize_as_(y) is x and x.shape == y.shape
     with pytest.raises(RuntimeError, match="view"):
         nt.zeros(4)[1:].resize_(5000)
-    with pytest.raises(NotImplementedError, match=r"\.data"):
+    with pytest.raises(RuntimeError, match="set_: expected a source of numtape.int64"):
         x.set_(y)
+    z, source = nt.zeros(2), nt.arange(6.0)
+    z.set_(source)
+    source[0] = 9
+    assert z.tolist() == source.tolist() and z.set_(source.untyped_storage(), 2, (2, 2), (2, 1)).tolist() == [[2, 3], [4, 5]] and z.set_().shape == (0,)
 
 
 def test_view_as_another_dtype(torch):

@@ -26,6 +26,12 @@ FUNCTIONS = {
     "i0e": (scaled(0), (-50, 50), 1, 4),
     "i1": (lambda x: mp.besseli(1, x), (-50, 50), 1, 5),
     "i1e": (scaled(1), (-50, 50), 1, 5),
+    "bessel_j0": (lambda x: mp.besselj(0, x), (-5, 5), 1, 5),
+    "bessel_j1": (lambda x: mp.besselj(1, x), (-5, 5), 1, 6),
+    "k0": (lambda x: mp.besselk(0, x), (1e-3, 50), 1, 6),
+    "k0e": (lambda x: mp.exp(x) * mp.besselk(0, x), (1e-3, 50), 1, 6),
+    "k1": (lambda x: mp.besselk(1, x), (1e-3, 50), 1, 6),
+    "k1e": (lambda x: mp.exp(x) * mp.besselk(1, x), (1e-3, 50), 1, 6),
 }
 
 
@@ -67,6 +73,44 @@ def test_below_zero(name):
     assert (np.abs(got - want) <= 1e-14 * np.abs(size) + 3e-14 * np.abs(want) / np.abs(x - np.rint(x))).all()
 
 
+@pytest.mark.parametrize("name", ["bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1"])
+def test_waves(name):
+    """Beyond 5, and Y everywhere, the error is small beside the size of the waves, sqrt(2 / (pi x))."""
+    order, kind = int(name[-1]), mp.besselj if name[7] == "j" else mp.bessely
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(5, 300, N), 10 ** rng.uniform(2.5, 6, N // 2), rng.uniform(1e-2, 5, N)])
+    want = exact(lambda v: kind(order, v), x).astype(float)
+    size = np.maximum(np.sqrt(2 / (np.pi * x)), np.abs(want))
+    assert (np.abs(elementwise(getattr(vecmath, f"{name}_f64"))(x) - want) <= 2e-15 * size + 1.2e-16 * x * size).all()  # x itself is rounded
+    assert (np.abs(elementwise(getattr(vecmath, f"{name}_f32"))(x.astype("f4")).astype(float) - want) <= 1e-7 * (1 + x) * size).all()
+
+
+def test_incomplete_gamma():
+    rng = np.random.default_rng(0)
+    a = np.concatenate([10 ** rng.uniform(-2, 2, 80), rng.uniform(100, 3000, 20)])
+    x = a * np.concatenate([10 ** rng.uniform(-1, 1, 80), rng.normal(1, 0.05, 20)])
+    for name, reference in (("igamma", lambda a, x: mp.gammainc(a, 0, x, True)), ("igammac", lambda a, x: mp.gammainc(a, x, mp.inf, True))):
+        got, want = elementwise(getattr(vecmath, f"{name}_f64"))(a, x), exact(reference, a, x).astype(float)
+        np.testing.assert_allclose(got, want, rtol=3e-13, atol=1e-15)
+        np.testing.assert_allclose(elementwise(getattr(vecmath, f"{name}_f32"))(a.astype("f4"), x.astype("f4")), want, rtol=2e-5 * 60, atol=1e-6)
+
+
+def test_ndtri():
+    p = np.concatenate([np.random.default_rng(0).uniform(0, 1, 200), 10.0 ** np.arange(-300, 0, 7), 1 - 10.0 ** np.arange(-15.0, 0)])
+    want = exact(lambda v: -mp.sqrt(2) * _inverse_erfc(2 * v), p).astype(float)
+    np.testing.assert_allclose(elementwise(vecmath.ndtri_f64)(p), want, rtol=3e-15, atol=3e-16)
+
+
+def _inverse_erfc(v):
+    """By Newton's method on log(erfc)."""
+    if v > 0.5:
+        return mp.erfinv(1 - v)
+    y = mp.sqrt(-mp.log(v))
+    for _ in range(60):
+        y -= (mp.log(mp.erfc(y)) - mp.log(v)) * mp.erfc(y) / (-2 / mp.sqrt(mp.pi) * mp.exp(-y * y))
+    return y
+
+
 INF, NAN = np.inf, np.nan
 CASES = {
     "lgamma": [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (-3.0, INF), (INF, INF), (-INF, INF)],
@@ -78,6 +122,15 @@ CASES = {
     "i0e": [(0.0, 1.0), (INF, 0.0)],
     "i1": [(0.0, 0.0), (INF, INF), (-INF, -INF)],
     "i1e": [(0.0, 0.0), (INF, 0.0)],
+    "bessel_j0": [(0.0, 1.0), (INF, 0.0), (-INF, 0.0)],
+    "bessel_j1": [(0.0, 0.0), (INF, 0.0)],
+    "bessel_y0": [(0.0, -INF), (-1.0, NAN), (INF, 0.0)],
+    "bessel_y1": [(0.0, -INF), (-1.0, NAN), (INF, 0.0)],
+    "k0": [(0.0, INF), (-1.0, NAN), (INF, 0.0)],
+    "k0e": [(0.0, INF), (-1.0, NAN), (INF, 0.0)],
+    "k1": [(0.0, INF), (-1.0, NAN), (INF, 0.0)],
+    "k1e": [(0.0, INF), (-1.0, NAN), (INF, 0.0)],
+    "ndtri": [(0.0, -INF), (1.0, INF), (0.5, 0.0), (-0.1, NAN), (1.1, NAN)],
 }
 
 
@@ -89,4 +142,5 @@ def test_special_values(name, suffix):
 
 
 def test_every_special_function_is_tested():
-    assert set(FUNCTIONS) | {"zeta", "polygamma"} == SPECIAL_FUNCTIONS
+    others = {"zeta", "polygamma", "igamma", "igammac", "ndtri", "bessel_y0", "bessel_y1"}
+    assert set(FUNCTIONS) | others == SPECIAL_FUNCTIONS

@@ -127,7 +127,8 @@ BINARY = {  # name: (reference, bound in ulp)
     "remainder": (torch_remainder, 0.501),
     "nextafter": (None, 0),
 }
-SPECIAL_FUNCTIONS = {"lgamma", "digamma", "trigamma", "erfinv", "erfcx", "i0", "i0e", "i1", "i1e", "zeta", "polygamma"}  # tests/test_special.py
+SPECIAL_FUNCTIONS = {"lgamma", "digamma", "trigamma", "erfinv", "erfcx", "i0", "i0e", "i1", "i1e", "zeta", "polygamma", "igamma", "igammac", "ndtri"}
+SPECIAL_FUNCTIONS |= {"bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "k0", "k0e", "k1", "k1e"}  # tests/test_special.py
 
 
 def reference_in(suffix, reference, *arrays):

@@ -17,6 +17,7 @@ Node = tape.Node
 _NEITHER = (None, None)
 _state = mode.state
 _OPERANDS = (Tensor, Symbol, int, float, complex, np.number, np.bool_)
+_NUMBERS = (int, float, complex, np.number, np.bool_)
 PUBLIC = {"x": "input", "y": "other"}
 
 
@@ -30,6 +31,8 @@ def unary(op: Op):
         try:
             plan = plans[(input._spec,)]
         except (AttributeError, KeyError):
+            if input is None or isinstance(input, (int, float)):
+                raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}") from None
             return call(op, (input,))
         base = input._base
         recorded = (input._requires_grad or base is not None and base._requires_grad) and _state.enabled
@@ -78,6 +81,8 @@ def binary(op: Op):
             memory = launch_new(plan.table, input._address, other if number else other._address)
         except (AttributeError, KeyError, OverflowError, MemoryError):
             # a new combination, or an error to be worded there
+            if isinstance(input, _NUMBERS) and isinstance(other, _NUMBERS):
+                raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}") from None
             return call(op, (input, other)) if isinstance(other, _OPERANDS) else NotImplemented
         t = _new(Tensor)
         t._storage = memory
@@ -148,6 +153,8 @@ def general(op: Op):
     def function(*args, out=None, **kwargs):
         if kwargs or len(args) != len(names):
             args = bind(op.name, names, op.defaults, required, args, kwargs)
+        if args[0] is None or not op.static and not any(isinstance(a, (Tensor, Symbol)) for a in args):
+            raise TypeError(f"{op.name}(): argument '{names[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}")
         if out is not None:
             return inplace.call_out(op, args, out)
         return elementwise.call(op, args)

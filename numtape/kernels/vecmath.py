@@ -8,6 +8,9 @@
     asinh acosh atanh                            _vec_area
     lgamma digamma trigamma                      _vec_gamma
     erfinv erfcx i0 i0e i1 i1e                   _vec_special
+    bessel_j0 bessel_j1 bessel_y0 bessel_y1      _vec_bessel
+    k0 k0e k1 k1e                                _vec_bessel
+    ndtri, igamma igammac (loops)                _vec_incomplete
     zeta polygamma                               _vec_zeta (loops)
     sqrt rsqrt floor ceil round trunc fma copysign nextafter maximum minimum fmod remainder        here
 
@@ -37,6 +40,24 @@ import numpy as np
 
 from numtape.kernels import _vec_llvm as llvm
 from numtape.kernels._vec_area import acosh_f32, acosh_f64, asinh_f32, asinh_f64, atanh_f32, atanh_f64
+from numtape.kernels._vec_bessel import (
+    bessel_j0_f32,
+    bessel_j0_f64,
+    bessel_j1_f32,
+    bessel_j1_f64,
+    bessel_y0_f32,
+    bessel_y0_f64,
+    bessel_y1_f32,
+    bessel_y1_f64,
+    k0_f32,
+    k0_f64,
+    k0e_f32,
+    k0e_f64,
+    k1_f32,
+    k1_f64,
+    k1e_f32,
+    k1e_f64,
+)
 from numtape.kernels._vec_erf import erf_f32, erf_f64, erfc_f32, erfc_f64
 from numtape.kernels._vec_exp import (
     cosh_f32,
@@ -55,6 +76,7 @@ from numtape.kernels._vec_exp import (
     tanh_f64,
 )
 from numtape.kernels._vec_gamma import digamma_f32, digamma_f64, lgamma_f32, lgamma_f64, trigamma_f32, trigamma_f64
+from numtape.kernels._vec_incomplete import igamma_f32, igamma_f64, igammac_f32, igammac_f64, ndtri_f32, ndtri_f64
 from numtape.kernels._vec_log import (
     log1p_f32,
     log1p_f64,
@@ -106,8 +128,9 @@ UNARY = (
     *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan"),
     *("erf", "erfc", "sigmoid", "softplus", "sqrt", "rsqrt", "floor", "ceil", "round", "trunc", "asinh", "acosh", "atanh"),
     *("lgamma", "digamma", "trigamma", "erfinv", "erfcx", "i0", "i0e", "i1", "i1e"),
+    *("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "k0", "k0e", "k1", "k1e", "ndtri"),
 )
-BINARY = ("pow", "atan2", "copysign", "nextafter", "zeta", "polygamma", "maximum", "minimum", "fmod", "remainder")
+BINARY = ("pow", "atan2", "copysign", "nextafter", "zeta", "polygamma", "igamma", "igammac", "maximum", "minimum", "fmod", "remainder")
 TERNARY = ("fma",)
 
 

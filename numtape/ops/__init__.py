@@ -19,12 +19,16 @@ from numtape.ops import (
     distance,
     embedding,
     exponential,
+    from_memory,
     index,
     linalg,
     loss,
+    lu,
     masks,
     methods,
     norm,
+    numeric,
+    numpy_protocol,
     optimize,
     padding,
     part,
@@ -49,3 +53,5 @@ from numtape.ops import (
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
 PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | complex.PUBLIC | FUSED
+PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | lu.PUBLIC | FUSED
+numpy_protocol.install()

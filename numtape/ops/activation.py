@@ -11,6 +11,7 @@ from numtape.ops.exponential import erf, exp, expm1
 from numtape.ops.reduce import amax, sum
 from numtape.ops.select import where
 from numtape.ops.trigonometric import tanh
+from numtape.tensor import Tensor
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
@@ -94,6 +95,8 @@ def row_log_softmax(x, dim):
 
 def _over_dim(name, op):
     def function(input, dim=None, dtype=None):
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         if dtype is not None:
             input = input.to(dtype)
         if not input._spec.dtype.is_floating_point:

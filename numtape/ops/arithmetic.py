@@ -57,6 +57,8 @@ def neg(x):
 @composite
 def positive(input):
     "+input, which is input itself."
+    if getattr(input, "dtype", None) is None:
+        raise TypeError(f"positive(): argument 'input' must be Tensor, not {type(input).__name__}")
     if input.dtype is dtypes.bool:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input

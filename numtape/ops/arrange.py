@@ -54,7 +54,7 @@ def _flipped(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 @composite
 def fliplr(input):
     "Columns in reverse order."
-    if input.ndim < 2:
+    if tensor_of("fliplr", input).ndim < 2:
         raise RuntimeError("fliplr: Input must be >= 2-d.")
     return flip(input, 1)
 
@@ -62,7 +62,7 @@ def fliplr(input):
 @composite
 def flipud(input):
     "Rows in reverse order."
-    if input.ndim < 1:
+    if tensor_of("flipud", input).ndim < 1:
         raise RuntimeError("flipud: Input must be >= 1-d.")
     return flip(input, 0)
 
@@ -130,7 +130,7 @@ def repeat(input, *repeats):
 def tile(input, *dims):
     "As `repeat`; missing leading counts are 1."
     counts = sizes_of("tile", dims)
-    return repeat(input, *((1,) * (input.ndim - len(counts))), *counts)
+    return repeat(input, *((1,) * (tensor_of("tile", input).ndim - len(counts))), *counts)
 
 
 def positions_of(counts: Tensor, total: int) -> Tensor:

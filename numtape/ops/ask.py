@@ -145,6 +145,8 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     """start, start + step, ... up to `end`, which is included. Deprecated in PyTorch; use arange."""
     import warnings
 
+    if out is not None:
+        return creation.rarely(range_, (start, end, step), out, dtype, device, requires_grad, {})
     warnings.warn("range is deprecated because it includes its end; use arange, which does not", UserWarning, stacklevel=2)
     start, end = (0, start) if end is None else (start, end)
     if step == 0:
@@ -160,6 +162,8 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
 @composite(creation=True)
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     "`steps` powers of `base`, whose exponents go from start to end, both included, at equal distances."
+    if out is not None:
+        return creation.rarely(logspace, (start, end, steps, base), out, dtype, device, requires_grad, {})
     kind = dtypes.get_default_dtype() if dtype is None else dtypes.check("logspace", dtype)
     if steps < 0:
         raise RuntimeError(f"logspace: number of steps must be non-negative, got {steps}")

@@ -13,6 +13,7 @@ from numtape.autograd import mode
 from numtape.dispatch import rows
 from numtape.dispatch.elementwise import same_device
 from numtape.dispatch.record import recorded, wanted
+from numtape.ops.copy import alike
 from numtape.ops.define import composite, formula, row
 from numtape.ops.norm import row_standard
 from numtape.ops.reduce import float_operand, row_mean_of, sum
@@ -108,6 +109,7 @@ def batch_norm(input, weight=None, bias=None, running_mean=None, running_var=Non
     x = float_operand("batch_norm", input)
     if x._spec.ndim < 2:
         raise RuntimeError(f"batch_norm: expected an input of at least 2 dims (N, C, ...), got {tuple(x.shape)}")
+    alike("batch_norm", x, weight, bias)
     _check_channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     x = x.contiguous()
     if not training:
@@ -172,6 +174,10 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
     x = float_operand("group_norm", input)
     if x._spec.ndim < 2:
         raise RuntimeError(f"group_norm: Expected at least 2 dimensions for input tensor but received {x.ndim}")
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and not isinstance(t, Tensor):
+            raise TypeError(f"group_norm(): argument '{name}' must be Tensor, not {type(t).__name__}")
+    alike("group_norm", x, weight, bias)
     channels = x._spec.shape[1]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(
@@ -195,6 +201,7 @@ def instance_norm(
     x = float_operand("instance_norm", input)
     if x._spec.ndim < 2:
         raise RuntimeError(f"instance_norm: expected an input of at least 2 dims (N, C, ...), got {tuple(x.shape)}")
+    alike("instance_norm", x, weight, bias)
     _check_channels("instance_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if not use_input_stats:
         if running_mean is None or running_var is None:
@@ -242,6 +249,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     x = float_operand("rms_norm", input)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     ndim = x._spec.ndim
+    if not ndim:
+        raise ValueError("rms_norm: Input tensor must have at least 1 dimensions, but got 0")
     if not shape:
         raise RuntimeError("rms_norm: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []")
     if x._spec.shape[ndim - len(shape) :] != shape or len(shape) > ndim:

@@ -15,10 +15,18 @@ from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, alias, check_inplace, empty, rebase
 
 
-def tensor_of(name: str, x) -> Tensor:
+def tensor_of(name: str, x, argument: str = "input") -> Tensor:
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+        raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
     return x
+
+
+def alike(name: str, x: Tensor, *others) -> None:
+    """Refuse tensors of another dtype than x's; parameters of float32 may stand beside an input of half that size."""
+    kind = x._spec.dtype
+    for t in others:
+        if isinstance(t, Tensor) and t._spec.dtype is not kind and not (kind.itemsize == 2 and kind.is_floating_point and t._spec.dtype is dtypes.float32):
+            raise RuntimeError(f"{name}: expected all tensors to have the same dtype, but got {kind.name} and {t._spec.dtype.name}; convert one with .to()")
 
 
 def like(x: Tensor, shape, strides) -> Spec:
@@ -83,6 +91,10 @@ def moved(x: Tensor, where: device_type) -> Tensor:
 def clone(input, *, memory_format=None):
     "A copy in new memory, of the same layout where that is dense."
     x, s = tensor_of("clone", input), input._spec
+    if memory_format is not None:
+        strides = layout.format_strides("clone", memory_format, s.shape)
+        if strides is not None:
+            return recorded(copied(x, like(x, s.shape, strides)), "clone", (x,), lambda n, g: (g,))
     dense = layout.is_dense(s.shape, s.strides)
     return recorded(copied(x, s if dense else like(x, s.shape, layout.output_strides(s.shape, [(s.shape, s.strides)]))), "clone", (x,), lambda n, g: (g,))
 
@@ -91,6 +103,11 @@ def clone(input, *, memory_format=None):
 def contiguous(input, *, memory_format=None):
     "The tensor itself if its elements lie in row-major order, else a copy in which they do."
     x = tensor_of("contiguous", input)
+    if memory_format is not None and memory_format.name != "contiguous_format":
+        if memory_format.name == "preserve_format" and not x._spec.contiguous:
+            raise RuntimeError("contiguous: preserve memory format is unsupported by the contiguous operator")
+        layout.format_strides("contiguous", memory_format, x._spec.shape)  # an error where the rank is another
+        return x if x.is_contiguous(memory_format=memory_format) else clone(x, memory_format=memory_format)
     if x._spec.contiguous:
         return x
     return recorded(copied(x, spec_of(x._spec.dtype, x._spec.device, x._spec.shape)), "clone", (x,), lambda n, g: (g,))
@@ -117,8 +134,12 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     origin = s.device
     where = origin if device is None else placed(device)
     kind = source if dtype is None else dtypes.check("to", dtype)
-    if kind is source and where is origin and not copy:
+    wanted = None if memory_format is None else layout.format_strides("to", memory_format, s.shape)
+    if kind is source and where is origin and not copy and (wanted is None or x.is_contiguous(memory_format=memory_format)):
         return x
+    if wanted is not None:  # laid out first, then converted and moved as it lies
+        laid = clone(x, memory_format=memory_format)
+        return laid if kind is source and where is origin else to(laid, where, kind, non_blocking=non_blocking)
     out = x
     if kind.itemsize >= source.itemsize and where is not origin:  # the fewer bytes travel
         out = moved(alias(x), where)

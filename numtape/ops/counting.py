@@ -73,6 +73,16 @@ def _range(name: str, x: Tensor, low: float, high: float):
     return (low - 1, high + 1) if low == high else (low, high)
 
 
+def outer_edges(name: str, x: Tensor, ends):
+    """The outermost edges of a histogram: as given, or of the data (0 and 1 without any); one apart where they are the same."""
+    low, high = ends if ends is not None else (float(x.amin()), float(x.amax())) if x._spec.numel else (0.0, 1.0)
+    if low > high:
+        raise RuntimeError(f"{name}: min should not exceed max, but got min {low} max {high} for range")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
+    return (low - 0.5, high + 0.5) if low == high else (low, high)
+
+
 def _floats(name: str, input) -> Tensor:
     x = tensor_of(name, input)
     if not x._spec.dtype.is_floating_point:
@@ -106,7 +116,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     else:
         if bins <= 0:
             raise RuntimeError(f"histogram: bins must be > 0, got {bins}")
-        low, high = _range("histogram", x, *((0.0, 0.0) if range is None else (float(v) for v in range)))
+        low, high = outer_edges("histogram", x, None if range is None else tuple(float(v) for v in range))
         edges = linspace(low, high, bins + 1, dtype=kind, device=x.device)
     count = edges._spec.shape[0] - 1
     inside = (x >= edges[0]) & (x <= edges[-1])

@@ -7,16 +7,19 @@ import math
 import numpy as np
 
 from numtape import dtypes
-from numtape.device import placed, wanted
+from numtape.autograd.tape import needs_grad
+from numtape.device import cpu, placed, wanted
 from numtape.dispatch import elementwise, inplace
+from numtape.dispatch.functions import into
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
+from numtape.layout import format_strides, output_strides
 from numtape.op import Op
 from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, from_array, share_array
+from numtape.tensor import Tensor, alias, from_array, share_array
 from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int
@@ -37,6 +40,27 @@ def _spec(op: str, shape, dtype, device) -> Spec:
 
 def _finish(t: Tensor, requires_grad) -> Tensor:
     return t.requires_grad_() if requires_grad else t
+
+
+def rarely(function, args: tuple, out, dtype, device, requires_grad, rare: dict, **options) -> Tensor:
+    """A call of a creating function with arguments that seldom come: out=, size=, pin_memory=."""
+    name, rare = function.__name__, dict(rare)
+    size = rare.pop("size", None)
+    if size is not None:
+        if args:
+            raise TypeError(f"{name}() got its sizes twice, by position and as 'size'")
+        args = (size,)
+    if rare.pop("pin_memory", False):
+        raise RuntimeError(f"{name}: pin_memory=True is not supported: numtape copies to a GPU through pinned memory of its own")
+    if rare:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(rare))}'")
+    if out is None:
+        return function(*args, dtype=dtype, device=device, requires_grad=requires_grad, **options)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if dtype is not None and dtype is not out._spec.dtype:
+        raise RuntimeError(f"{name}: dtype {dtype} does not match the dtype of the out parameter ({out.dtype})")
+    return into(name, function(*args, dtype=out._spec.dtype, device=out._spec.device, **options), out)
 
 
 def _fill_value(x, value):
@@ -62,6 +86,11 @@ def fill_(self, value):
         return self.copy_(from_array(np.array(value, np.complex128 if self._spec.dtype.is_complex else None)))
     if self._spec.dtype is dtypes.uint64 and value >= 2**63:  # numbers travel to kernels as int64
         return self.copy_(from_array(np.array(value, np.uint64)))
+    if 0 in self._spec.strides and self._spec.numel and not needs_grad(self):  # expanded: the elements that there are in memory
+        s = self._spec
+        once = alias(self, spec_of(s.dtype, s.device, tuple(1 if step == 0 else n for n, step in zip(s.shape, s.strides)), s.strides))
+        inplace.call_into(_fill, (once, value), once, "fill_")
+        return self
     return inplace.call_into(_fill, (self, value), self, "fill_")
 
 
@@ -86,7 +115,7 @@ def _filled(spec, value, op) -> Tensor:
     t = empty_of_spec(spec, op)
     key = spec, type(value)
     table = _fills.get(key)
-    if table is None or spec.dtype.kind == dtypes.INT:
+    if table is None or spec.dtype.category == dtypes.INT:
         fill_(t, value)
         plan = _fill.plans.get(elementwise.scan(_fill, (t, value), t)[0])
         if plan is not None and plan.table:
@@ -103,84 +132,96 @@ _fills: dict = {}  # (spec, type of the number) -> the plan that fills new memor
 
 
 @composite(creation=True)
-def empty(*size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, memory_format=None, out=None):
+def empty(*size, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None, out=None, **rare):
     "A tensor of uninitialised memory."
+    if rare or out is not None:
+        return rarely(empty, size, out, dtype, device, requires_grad, rare, memory_format=memory_format)
+    if memory_format is not None:
+        spec = _spec("empty", sizes_of("empty", size), dtype, device)
+        if memory_format.name == "preserve_format":
+            raise RuntimeError("empty: unsupported memory format preserve_format: there is nothing to preserve")
+        return _finish(empty_of_spec(spec_of(spec.dtype, spec.device, spec.shape, format_strides("empty", memory_format, spec.shape)), "empty"), requires_grad)
     return _finish(empty_of_spec(_spec("empty", sizes_of("empty", size), dtype, device), "empty"), requires_grad)
 
 
 @composite(creation=True)
-def zeros(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+def zeros(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None, **rare):
     "A tensor of zeros."
+    if rare or out is not None:
+        return rarely(zeros, size, out, dtype, device, requires_grad, rare)
     return _finish(_filled(_spec("zeros", sizes_of("zeros", size), dtype, device), 0, "zeros"), requires_grad)
 
 
 @composite(creation=True)
-def ones(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+def ones(*size, dtype=None, device=None, requires_grad=False, layout=None, out=None, **rare):
     "A tensor of ones."
+    if rare or out is not None:
+        return rarely(ones, size, out, dtype, device, requires_grad, rare)
     return _finish(_filled(_spec("ones", sizes_of("ones", size), dtype, device), 1, "ones"), requires_grad)
 
 
 @composite(creation=True)
-def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, out=None):
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, out=None, **rare):
     "A tensor filled with one value; its dtype follows from the value unless given."
+    if rare or out is not None:
+        return rarely(full, (size, fill_value), out, dtype, device, requires_grad, rare)
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     kind = dtypes.scalar_dtype(fill_value) if dtype is None else dtype
     return _finish(_filled(_spec("full", sizes_of("full", (size,) if not isinstance(size, int) else ((size,),)), kind, device), fill_value, "full"), requires_grad)
 
 
-def _like_spec(op, x, dtype, device):
+def _like_spec(op, x, dtype, device, memory_format=None):
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}(): argument 'input' must be Tensor, not {type(x).__name__}")
-    from numtape.layout import output_strides
-
     s = x._spec
     kind = s.dtype if dtype is None else dtypes.check(op, dtype)
-    return spec_of(kind, s.device if device is None else placed(device), s.shape, output_strides(s.shape, [(s.shape, s.strides)]))
+    strides = None if memory_format is None else format_strides(op, memory_format, s.shape)
+    return spec_of(kind, s.device if device is None else placed(device), s.shape, strides or output_strides(s.shape, [(s.shape, s.strides)]))
 
 
 @composite(creation=True)
 def empty_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Uninitialised memory of the shape and dtype of `input`."
-    return _finish(empty_of_spec(_like_spec("empty_like", input, dtype, device), "empty_like"), requires_grad)
+    return _finish(empty_of_spec(_like_spec("empty_like", input, dtype, device, memory_format), "empty_like"), requires_grad)
 
 
 @composite(creation=True)
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Zeros of the shape and dtype of `input`."
-    return _finish(_filled(_like_spec("zeros_like", input, dtype, device), 0, "zeros_like"), requires_grad)
+    return _finish(_filled(_like_spec("zeros_like", input, dtype, device, memory_format), 0, "zeros_like"), requires_grad)
 
 
 @composite(creation=True)
 def ones_like(input, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Ones of the shape and dtype of `input`."
-    return _finish(_filled(_like_spec("ones_like", input, dtype, device), 1, "ones_like"), requires_grad)
+    return _finish(_filled(_like_spec("ones_like", input, dtype, device, memory_format), 1, "ones_like"), requires_grad)
 
 
 @composite(creation=True)
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "One value in the shape and dtype of `input`."
-    return _finish(_filled(_like_spec("full_like", input, dtype, device), fill_value, "full_like"), requires_grad)
+    return _finish(_filled(_like_spec("full_like", input, dtype, device, memory_format), fill_value, "full_like"), requires_grad)
 
 
-def new_empty(self, *size, dtype=None, device=None, requires_grad=False):
+def new_empty(self, *size, dtype=None, device=None, requires_grad=False, layout=None, **rare):
     """Uninitialised memory with this tensor's dtype unless given."""
-    return empty(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return empty(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad, **rare)
 
 
-def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
+def new_zeros(self, *size, dtype=None, device=None, requires_grad=False, layout=None, **rare):
     """Zeros with this tensor's dtype unless given."""
-    return zeros(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return zeros(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad, **rare)
 
 
-def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
+def new_ones(self, *size, dtype=None, device=None, requires_grad=False, layout=None, **rare):
     """Ones with this tensor's dtype unless given."""
-    return ones(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return ones(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad, **rare)
 
 
-def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, **rare):
     """One value, with this tensor's dtype unless given."""
-    return full(size, fill_value, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return full(size, fill_value, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad, **rare)
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
@@ -281,8 +322,10 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
 
 # ------------------------------------------------------------------------------------------------ sequences
 @composite(creation=True)
-def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "start, start + step, ... below `end`; int64 if all are ints, else the default dtype."
+    if rare or out is not None:
+        return rarely(arange, (start, end, step), out, dtype, device, requires_grad, rare)
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (start, end, step))
@@ -308,8 +351,10 @@ def arange(start=0, end=None, step=1, *, dtype=None, device=None, requires_grad=
 
 
 @composite(creation=True)
-def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "`steps` numbers from start to end, both included, at equal distances."
+    if rare or out is not None:
+        return rarely(linspace, (start, end, steps), out, dtype, device, requires_grad, rare)
     if steps < 0:
         raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
@@ -330,12 +375,12 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False,
 
 
 @composite(creation=True)
-def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "A matrix with ones on the diagonal and zeros elsewhere."
+    if rare or out is not None:
+        return rarely(eye, (n, m), out, dtype, device, requires_grad, rare)
     m = n if m is None else m
     out = zeros(n, m, dtype=dtype, device=device)
-    from numtape.tensor import alias
-
     diagonal = spec_of(out.dtype, out.device, (min(n, m),), (m + 1,))
     fill_(alias(out, diagonal), 1)
     out._storage.version = 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numtape import dtypes
 from numtape.dispatch.elementwise import same_device
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import triu_indices
-from numtape.ops.copy import tensor_of
+from numtape.ops.copy import alike, tensor_of
+from numtape.ops.creation import arange
 from numtape.ops.define import composite, formula
 from numtape.ops.index import index_select
 from numtape.ops.linalg import matmul
@@ -59,7 +61,9 @@ def _divergence(x, y):
 @composite(domain="norm")
 def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     "x1 . x2 / (|x1| * |x2|) over `dim`; lengths are at least eps."
-    a, b = float_operand("cosine_similarity", x1), float_operand("cosine_similarity", x2)
+    a, b = tensor_of("cosine_similarity", x1), tensor_of("cosine_similarity", x2)
+    kind = dtypes.promote_types(a._spec.dtype, b._spec.dtype)
+    a, b = (float_operand("cosine_similarity", t.to(kind)) for t in (a, b))
     same_device("cosine_similarity", a, b)
     lengths = [norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]
     return sum((a / lengths[0]) * (b / lengths[1]), dim)
@@ -94,6 +98,9 @@ def bilinear(input1, input2, weight, bias=None):
     for name, t in (("input1", input1), ("input2", input2), ("weight", weight)):
         if not isinstance(t, Tensor):
             raise TypeError(f"bilinear(): argument '{name}' must be Tensor, not {type(t).__name__}")
+    if bias is not None and not isinstance(bias, Tensor):
+        raise TypeError(f"bilinear(): argument 'bias' must be Tensor, not {type(bias).__name__}")
+    alike("bilinear", input1, input2, weight, bias)
     if input1.ndim != input2.ndim or input1.shape[:-1] != input2.shape[:-1]:
         raise RuntimeError(f"bilinear(): input dimensions do not match: got {tuple(input1.shape)} and {tuple(input2.shape)}")
     if weight.ndim != 3 or input1.shape[-1] != weight.shape[1] or input2.shape[-1] != weight.shape[2]:

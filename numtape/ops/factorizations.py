@@ -64,7 +64,8 @@ def _given_back(like: Tensor, *arrays):
 def _lapack(name, function, what, *arrays):
     """Call LAPACK; its error names the first matrix of the batch that is at fault."""
     try:
-        return function(*arrays)
+        with np.errstate(all="ignore"):  # NumPy computes in float64: what float32 cannot hold is inf
+            return function(*arrays)
     except np.linalg.LinAlgError as problem:
         raise LinAlgError(f"{name}: {_at_fault(arrays[0])}{what} ({problem})") from None
 

@@ -42,8 +42,12 @@ def index_select(input, dim, index, *, out=None):
     if index._spec.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
     if not x._spec.ndim:
+        if index._spec.numel != 1:
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index._spec.numel} value(s)")
         return index_select(x.reshape(1), 0, index).reshape(())
     d = layout.dim_of("index_select", dim, x._spec.ndim)
+    if not x._spec.shape[d] and index._spec.numel:
+        raise RuntimeError(f"index_select(): self indexing axis dim should be positive, got shape {list(x.shape)}")
     index, dense = contiguous(index.reshape(-1)), contiguous(x.detach())
     s, count = x._spec, index._spec.numel
     result = empty(spec_of(s.dtype, s.device, (*s.shape[:d], count, *s.shape[d + 1 :])), "index_select")

@@ -13,7 +13,7 @@ from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import TABLE
-from numtape.ops.copy import tensor_of
+from numtape.ops.copy import alike, tensor_of
 from numtape.ops.define import composite
 from numtape.ops.part import part
 from numtape.ops.view import expanded
@@ -180,13 +180,18 @@ def dot(input, tensor, *, out=None):
 @composite(domain="matmul", aliases=("ger",))
 def outer(input, vec2, *, out=None):
     "The matrix of all products of the elements of two vectors."
-    if input._spec.ndim != 1 or vec2._spec.ndim != 1:
+    if tensor_of("outer", input)._spec.ndim != 1 or tensor_of("outer", vec2, "vec2")._spec.ndim != 1:
         raise RuntimeError(f"outer: Expected 1-D arguments, got {tuple(input.shape)} and {tuple(vec2.shape)}")
     result = input.unsqueeze(1) * vec2.unsqueeze(0)
     return result if out is None else into("outer", result, out)
 
 
 def _added(name, input, product, beta, alpha, out):
+    x, s = tensor_of(name, input)._spec, product._spec
+    if x.dtype is not s.dtype and name != "addr":
+        raise RuntimeError(f"{name}: expected input and the matrices to have the same dtype, but got {x.dtype.name} and {s.dtype.name}")
+    if x.shape != s.shape and (len(x.shape) > len(s.shape) or layout.broadcast_shapes(name, x.shape, s.shape) != s.shape):
+        raise RuntimeError(f"{name}: input of shape {list(x.shape)} cannot be expanded to the shape of the product, {list(s.shape)}")
     if alpha != 1:
         product = product * alpha
     result = product if beta == 0 else product + (input if beta == 1 else input * beta)
@@ -214,9 +219,13 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
 @composite(domain="matmul", functional=True)
 def linear(input, weight, bias=None):
     "input @ weight.T + bias: input (..., k), weight (n, k), bias (n,)."
-    x = input
-    shape = x._spec.shape
+    if not isinstance(input, Tensor) or not isinstance(weight, Tensor) or bias is not None and not isinstance(bias, Tensor):
+        label, t = next((n, t) for n, t in (("input", input), ("weight", weight), ("bias", bias)) if not isinstance(t, Tensor))
+        raise TypeError(f"linear(): argument '{label}' must be Tensor, not {type(t).__name__}")
+    x, shape = input, input._spec.shape
     if x._spec.ndim != 2 or weight._spec.ndim != 2:
+        if weight._spec.ndim > 2:
+            raise RuntimeError(f"linear: weight: expected at most 2 dims, got shape {list(weight.shape)}")
         if weight._spec.ndim != 2 or not x._spec.ndim:
             result = matmul(x, weight.transpose(-2, -1) if weight._spec.ndim > 1 else weight)
             return result if bias is None else result + bias
@@ -224,6 +233,8 @@ def linear(input, weight, bias=None):
     if x._spec.dtype is not weight._spec.dtype or x._spec.device is not weight._spec.device or shape[1] != weight._spec.shape[1]:
         _check("linear", x, weight)
         _inner("linear", x, weight.t(), shape[1], weight._spec.shape[1])
+    if bias is not None and bias._spec.dtype is not x._spec.dtype:
+        alike("linear", x, bias)
     if bias is not None and (bias._spec.shape != weight._spec.shape[:1] or bias._spec.dtype is not x._spec.dtype or bias._spec.device is not x._spec.device):
         return matmul(x, weight.transpose(0, 1)) + bias
     if x._spec.dtype.is_half:

@@ -112,10 +112,12 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
 # ------------------------------------------------------------------------------------------------ solving
 def _right_hand(name, A, B):
     """B as matrices of A's dtype, and whether it was given as vectors."""
-    A, B = matrices(name, A, True), tensor_of(name, B)
+    A, B = matrices(name, A, True), tensor_of(name, B, "B")
     if A.dtype is not B.dtype:
         raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {A.dtype} and B of type {B.dtype} instead")
     vector = B.ndim == 1 or B.ndim == A.ndim - 1 and B._spec.shape == A._spec.shape[:-1]
+    if not B.ndim:
+        raise RuntimeError(f"{name}: The input tensor B must have at least 1 dimension, got none")
     return A, unsqueeze(B, -1) if vector else B, vector
 
 
@@ -146,7 +148,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     "X with A X = B (or X A = B) for triangular A, of which only that triangle is read. LinAlgError if an A is singular."
     name = "linalg.solve_triangular"
     x = matrices(name, A, True)
-    if B.ndim < 2:
+    if tensor_of(name, B, "B").ndim < 2:
         raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions, got {B.ndim}.")
     inner = 1 if unitriangular else 0
     x = triu(x, inner) if upper else tril(x, -inner)

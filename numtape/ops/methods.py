@@ -22,10 +22,13 @@ from numtape.ops import (  # noqa: F401  (norm files its ops)
     creation,
     distance,
     embedding,
+    from_memory,
     index,
     linalg,
+    lu,
     masks,
     norm,
+    numeric,
     part,
     pointwise,
     random,
@@ -73,11 +76,12 @@ def pow(input, exponent, *, out=None):
             result = arithmetic.sqrt(input)
         elif exponent == 1 and kind.is_floating_point:
             result = arithmetic.mul(input, 1)
-        elif exponent == 3 and kind is not dtypes.bool and not (type(exponent) is float and kind.kind == dtypes.INT):
+        elif exponent == 3 and kind is not dtypes.bool and not (type(exponent) is float and kind.category == dtypes.INT):
             result = arithmetic._cube(input)
         elif exponent == -1 and kind.is_floating_point:
             result = arithmetic.reciprocal(input)
     if result is None:
+        _tensor_or_symbol("pow", exponent if isinstance(input, _NUMBERS) else input)
         result = elementwise.call(TABLE["pow"], (input, exponent))
     return result if out is None else functions.into("pow", result, out)
 
@@ -99,7 +103,13 @@ def clamp_(self, min=None, max=None):
     return inplace.call_into(op, args, self, "clamp_")
 
 
+def _tensor_or_symbol(name, x, argument="input"):
+    if not isinstance(x, (Tensor, Symbol)):
+        raise TypeError(f"{name}(): argument '{argument}' (position 1) must be Tensor, not {type(x).__name__}")
+
+
 def _clamping(x, low, high):
+    _tensor_or_symbol("clamp", x)
     if low is None and high is None:
         raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
     if low is None:
@@ -203,12 +213,18 @@ def invert(input, *, out=None):
     return compare.bitwise_invert(input, out=out)
 
 
+def invert_(self):
+    """Invert bits (or, of bools, truth) in place."""
+    return self.copy_(invert(self))
+
+
 def where(condition, input=None, other=None, *, out=None):
     """input where the condition holds, else other."""
     if input is None and other is None:
         return masks.nonzero(condition, as_tuple=True)
     if isinstance(condition, Tensor) and condition.dtype is not dtypes.bool and condition.dtype is not dtypes.uint8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
+    _tensor_or_symbol("where", condition, "condition")
     op = TABLE["where"]
     args = (condition, input, other)
     return elementwise.call(op, args) if out is None else inplace.call_out(op, args, out)
@@ -225,6 +241,8 @@ def masked_fill_(self, mask, value):
 
 
 def _masked(call, x, mask, value):
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"masked_fill(): argument 'mask' must be Tensor, not {type(mask).__name__}")
     if mask.dtype is not dtypes.bool:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
     if isinstance(value, Tensor) and value.ndim:
@@ -234,25 +252,30 @@ def _masked(call, x, mask, value):
 
 def addcmul(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 * tensor2."""
+    _tensor_or_symbol("addcmul", input)
     args = (input, tensor1, tensor2, value)
     return elementwise.call(TABLE["addcmul"], args) if out is None else inplace.call_out(TABLE["addcmul"], args, out)
 
 
 def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
     """input + value * tensor1 / tensor2."""
+    _tensor_or_symbol("addcdiv", input)
     args = (input, tensor1, tensor2, value)
     return elementwise.call(TABLE["addcdiv"], args) if out is None else inplace.call_out(TABLE["addcdiv"], args, out)
 
 
 def lerp(input, end, weight, *, out=None):
     """input + weight * (end - input)."""
+    _tensor_or_symbol("lerp", input)
+    if isinstance(input, Tensor):
+        copy.alike("lerp", input, end, weight if isinstance(weight, Tensor) and weight.ndim else None)
     args = (input, end, weight)
     return elementwise.call(TABLE["lerp"], args) if out is None else inplace.call_out(TABLE["lerp"], args, out)
 
 
 def _conversion(kind):
     def method(self, memory_format=None):
-        return self.to(kind)
+        return self.to(kind, memory_format=memory_format)
 
     return functions_named(method, kind.name, f"The tensor as {kind.name}.")
 
@@ -267,7 +290,7 @@ def tensor_type(self, dtype=None, non_blocking=False):
     if dtype is None:
         return f"numtape.{'cuda.' if self.is_cuda else ''}{_TYPE_NAMES[self.dtype.name]}"
     if not isinstance(dtype, str):
-        return self.to(dtype)
+        return self.to(dtype if isinstance(dtype, dtypes.dtype) else dtype.dtype)  # of a typed constructor such as LongTensor
     names = {v: k for k, v in _TYPE_NAMES.items()}
     place, _, name = dtype.rpartition(".")
     if name not in names:
@@ -284,7 +307,7 @@ _TYPE_NAMES = {
 
 def cpu(self, memory_format=None):
     """The tensor in the host's memory: itself if it is there."""
-    return self.to("cpu")
+    return self.to("cpu", memory_format=memory_format)
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
@@ -292,7 +315,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     where = placed("cuda" if device is None else device)
     if where.type != "cuda":
         raise RuntimeError(f"Invalid device, must be cuda device, got {device!r}; use .to() or .cpu()")
-    return self.to(where)
+    return self.to(where, memory_format=memory_format)
 
 
 # ------------------------------------------------------------------------------------------------ installation
@@ -331,7 +354,7 @@ _METHOD_ONLY = {
     "new_empty": creation.new_empty, "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_full": creation.new_full,
     "new_tensor": creation.new_tensor, "uniform_": random.uniform_, "normal_": random.normal_, "random_": random.random_,
     "bernoulli_": random.bernoulli_, "pow_": pow_, "clamp_": clamp_, "clip_": clamp_, "masked_fill_": masked_fill_,
-    "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
+    "bitwise_not_": invert_, "type": tensor_type, "type_as": type_as, "cpu": cpu, "cuda": cuda, "bitwise_not": invert,
     "as_strided_pull": part.as_strided_pull, "as_strided_scatter_pull": part.as_strided_scatter_pull,
 }  # fmt: skip
 _FUNCTION_ONLY = {
@@ -341,7 +364,7 @@ _FUNCTION_ONLY = {
 }  # fmt: skip
 # What the subjects add: METHODS (method only, by name), FUNCTION_ONLY and PRIVATE (names in neither place, or under another one).
 _PARTS = (
-    activation_units, along, ask, attention, batch_norm, bits, complex, counting, distance, embedding, masks, pointwise, reduce_more, running, sampling,
+    activation_units, along, ask, attention, batch_norm, bits, complex, counting, distance, embedding, from_memory, lu, masks, numeric, pointwise, reduce_more, running, sampling,
     scatter, shaping, spatial, special, subscript,
 )  # fmt: skip
 for _part in _PARTS:
@@ -382,7 +405,7 @@ def install() -> dict:
     for kind in dtypes.SUPPORTED:
         if kind.name in _CONVERSIONS:
             name, method = _CONVERSIONS[kind.name], _conversion(kind)
-            setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self), name, method.__doc__))
+            setattr(Tensor, name, functions_named(lambda self, memory_format=None, m=method: m(self, memory_format), name, method.__doc__))
     for kind in (Tensor, Symbol):
         for name, op_name in OPERATORS.items():
             setattr(kind, name, TABLE[op_name].operator)
@@ -407,12 +430,18 @@ def install() -> dict:
     Tensor.__setitem__ = subscript.setitem
     Tensor.__hash__ = Symbol.__hash__ = object.__hash__
     Tensor.T = property(lambda self: view.permute(self, tuple(range(self.ndim - 1, -1, -1))), doc="The tensor with its dims in reverse order.")
-    Tensor.mT = property(lambda self: view.transpose(self, -2, -1), doc="The tensor with its last two dims exchanged.")
+    Tensor.mT = property(_matrix_transpose, doc="The tensor with its last two dims exchanged.")
     for op in TABLE.values():
         if op.family == "elementwise" and op.public is not None:
             setattr(Symbol, op.name, op.public)
     Symbol.to = copy.to
     return public
+
+
+def _matrix_transpose(self):
+    if self.ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+    return view.transpose(self, -2, -1)
 
 
 def _keyword_in_place(name):

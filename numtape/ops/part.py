@@ -126,6 +126,8 @@ def unbind(input, dim=0):
 def split(tensor, split_size_or_sections, dim=0):
     "Views of consecutive pieces: of one size (the last may be smaller), or of the sizes listed."
     x = tensor_of("split", tensor)
+    if not x._spec.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = layout.dim_of("split", dim, x.ndim)
     n = x._spec.shape[d]
     if isinstance(split_size_or_sections, int):
@@ -147,5 +149,7 @@ def chunk(input, chunks, dim=0):
     "At most `chunks` views of equal size, the last one smaller."
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    if not tensor_of("chunk", input)._spec.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     n = input._spec.shape[layout.dim_of("chunk", dim, input.ndim)]
     return split(input, max(-(-n // chunks), 1), dim) if n else split(input, [0] * chunks, dim)

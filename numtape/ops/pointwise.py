@@ -236,6 +236,8 @@ def float_power_(self, exponent):
 @composite
 def ldexp(input, other, *, out=None):
     "input * 2**other."
+    if not isinstance(other, Tensor):
+        raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     power = calls.call(TABLE["pow"], (2.0, other))
     result = calls.call(TABLE["mul"], (input, power.to(input.dtype) if input.dtype.is_half else power))
     return result if out is None else functions.into("ldexp", result, out)
@@ -243,6 +245,8 @@ def ldexp(input, other, *, out=None):
 
 def ldexp_(self, other):
     """Multiply by 2**other in place."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"ldexp_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
     return self.mul_(calls.call(TABLE["pow"], (2.0, other)))
 
 

@@ -7,7 +7,7 @@ import math
 
 from numtape import dtypes, layout
 from numtape.ops.arrange import given
-from numtape.ops.copy import tensor_of
+from numtape.ops.copy import alike, tensor_of
 from numtape.ops.creation import zeros
 from numtape.ops.define import composite
 from numtape.ops.index import cat
@@ -122,7 +122,7 @@ def chain_matmul(*matrices, out=None):
     if not matrices:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
     for m in matrices:
-        if m.ndim != 2:
+        if tensor_of("chain_matmul", m, "matrices").ndim != 2:
             raise RuntimeError(f"chain_matmul(): Tensor dimension is {m.ndim}, expected 2 instead")
     return given("chain_matmul", multiplied("chain_matmul", matrices), out)
 
@@ -130,7 +130,8 @@ def chain_matmul(*matrices, out=None):
 @composite
 def cross(input, other, dim=None, *, out=None):
     "The vector product over a dim of size 3: the first such dim unless given."
-    x, y = tensor_of("cross", input), tensor_of("cross", other)
+    x, y = tensor_of("cross", input), tensor_of("cross", other, "other")
+    alike("cross", x, y)
     if x.ndim != y.ndim:
         raise RuntimeError(f"cross: inputs must have the same number of dimensions, got {tuple(x.shape)} and {tuple(y.shape)}")
     shape = layout.broadcast_shapes("cross", x._spec.shape, y._spec.shape)
@@ -160,6 +161,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
             raise RuntimeError(f"cdist only supports at least 2D tensors, {label} got: {t.ndim}D")
         if not t.is_floating_point():
             raise RuntimeError(f"cdist only supports floating-point dtypes, {label} got: {t.dtype}")
+    alike("cdist", x, y)
     if x.shape[-1] != y.shape[-1]:
         raise RuntimeError(f"cdist: X1 and X2 must have the same number of columns. X1: {x.shape[-1]} X2: {y.shape[-1]}")
     if p < 0:

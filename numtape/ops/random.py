@@ -6,12 +6,14 @@ import builtins
 
 from numtape import dtypes, random
 from numtape.autograd import mode
+from numtape.autograd.tape import needs_grad
 from numtape.device import cpu
+from numtape.dispatch.functions import into
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
 from numtape.ops.complex import view_as_real
-from numtape.ops.copy import write_into
-from numtape.ops.creation import _finish, _like_spec, _spec
+from numtape.ops.copy import tensor_of, write_into
+from numtape.ops.creation import _finish, _like_spec, _spec, rarely
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import spec_of
@@ -44,6 +46,10 @@ def _draw(target: Tensor, draw: str, parameters, generator, name: str) -> Tensor
 
 def _fill_in_place(self: Tensor, draw, name: str) -> Tensor:
     check_inplace(self, name)
+    if mode.state.enabled and needs_grad(self):  # what it was computed from has no part in it any more
+        fresh = empty_of_spec(spec_of(self._spec.dtype, self._spec.device, self._spec.shape), name)
+        draw(fresh)
+        return self.copy_(fresh)
     if self._spec.contiguous:
         draw(self)
     else:
@@ -80,22 +86,28 @@ def _integers(t, low, high, generator, name):
 
 
 @composite(creation=True, random=True)
-def rand(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def rand(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "Numbers uniform in [0, 1)."
+    if rare or out is not None:
+        return rarely(rand, size, out, dtype, device, requires_grad, rare, generator=generator)
     spec = _float_only("rand", _spec("rand", sizes_of("rand", size), dtype, device))
     return _finish(_uniform(empty_of_spec(spec, "rand"), 0, 1, generator, "rand"), requires_grad)
 
 
 @composite(creation=True, random=True)
-def randn(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def randn(*size, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "Numbers of the normal distribution with mean 0 and variance 1."
+    if rare or out is not None:
+        return rarely(randn, size, out, dtype, device, requires_grad, rare, generator=generator)
     spec = _float_only("randn", _spec("randn", sizes_of("randn", size), dtype, device))
     return _finish(_normal(empty_of_spec(spec, "randn"), 0, 1, generator, "randn"), requires_grad)
 
 
 @composite(creation=True, random=True)
-def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "Integers uniform in [low, high), or in [0, low) for randint(low, size)."
+    if rare or out is not None:
+        return rarely(randint, (low, high, size), out, dtype, device, requires_grad, rare, generator=generator)
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
@@ -106,18 +118,20 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
     if spec.dtype.is_floating_point:
         whole = empty_of_spec(spec_of(dtypes.int64, spec.device, spec.shape), "randint")
         return _finish(_integers(whole, low, high, generator, "randint").to(spec.dtype), requires_grad)
-    return _integers(empty_of_spec(spec, "randint"), low, high, generator, "randint")
+    return _finish(_integers(empty_of_spec(spec, "randint"), low, high, generator, "randint"), requires_grad)
 
 
 @composite(creation=True, random=True)
-def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None):
+def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False, out=None, layout=None, **rare):
     "The integers below n in random order."
+    if rare or out is not None:
+        return rarely(randperm, (n,), out, dtype, device, requires_grad, rare, generator=generator)
     where = _spec("randperm", (n,), dtypes.int64, device).device
     out = empty_of_spec(spec_of(dtypes.int64, cpu, (n,)), "randperm")
     if n:  # one swap after another: the host's work, wherever the result goes
         table = pattern(cpu, "random").permutation(n)
         launch(table.address, out._address, *random.generator_of(where, generator, "randperm").draw())
-    return out.to(where, dtype)
+    return _finish(out.to(where, dtype), requires_grad)
 
 
 @composite(creation=True, random=True)
@@ -138,7 +152,9 @@ def randn_like(input, *, dtype=None, device=None, requires_grad=False, layout=No
 def randint_like(input, low, high=None, *, dtype=None, device=None, requires_grad=False, layout=None, memory_format=None):
     "Integers uniform in [low, high), in the shape and dtype of `input`."
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, tuple(input.shape), dtype=input.dtype if dtype is None else dtype, device=input.device if device is None else device)
+    tensor_of("randint_like", input)
+    kind, where = input.dtype if dtype is None else dtype, input.device if device is None else device
+    return randint(low, high, tuple(input.shape), dtype=kind, device=where, requires_grad=requires_grad)
 
 
 def uniform_(self, from_=0.0, to=1.0, *, generator=None, **kwargs):
@@ -176,23 +192,29 @@ def bernoulli_(self, p=0.5, *, generator=None):
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     kind = self._spec.dtype if self._spec.dtype.is_floating_point else dtypes.float32
     draw = rand(*self.shape, dtype=kind, device=self.device, generator=generator)
-    with mode.no_grad():
-        return self.copy_(draw < p)
+    return self.copy_(draw < p)
 
 
 @composite(random=True)
 def bernoulli(input, p=None, *, generator=None, out=None):
     "Ones with the probabilities given by the elements (or by p), else zeros."
+    tensor_of("bernoulli", input)
     if p is None and not input.is_cuda and builtins.bool(((input < 0) | (input > 1)).any()):  # on a card it would have to be waited for
         raise RuntimeError("bernoulli: expected probabilities in [0, 1]")
-    return bernoulli_(input.detach().clone(), input if p is None else p, generator=generator)
+    result = bernoulli_(input.detach().clone(), input if p is None else p, generator=generator)
+    return result if out is None else into("bernoulli", result, out)
 
 
 @composite(random=True)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, out=None):
     "Normal numbers; mean and std are numbers or tensors."
+    if out is not None:
+        kind, where = out._spec.dtype, out._spec.device
+        return into("normal", normal(mean, std, size, generator=generator, dtype=kind, device=where) if size is not None else normal(mean, std, generator=generator), out)
     if size is not None:
         return normal_(empty_of_spec(_spec("normal", sizes_of("normal", (size,)), dtype, device), "normal"), mean, std, generator=generator)
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise TypeError(f"normal(): expected a tensor as mean or std, or sizes, got {type(mean).__name__} and {type(std).__name__}")
     shape = (mean + std if isinstance(mean, Tensor) or isinstance(std, Tensor) else rand(1)).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
     where = mean.device if isinstance(mean, Tensor) else std.device

@@ -10,6 +10,7 @@ from numtape.dispatch.functions import into, known_reduction, learn_reduction
 from numtape.graph import Symbol
 from numtape.op import accumulating
 from numtape.ops import view
+from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite, reduction, row
 from numtape.tensor import Tensor
 
@@ -232,7 +233,8 @@ std = _spread_op("std", row_std)
 @composite
 def logsumexp(input, dim, keepdim=False, *, out=None):
     "log(sum(e**x)) over `dim`, without leaving the range of the dtype."
-    x = input if input._spec.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
+    x = tensor_of("logsumexp", input)
+    x = x if x._spec.dtype.is_floating_point else x.to(dtypes.get_default_dtype())
     result = rows.call(row_logsumexp, (x, None), _dims("logsumexp", dim, x._spec.ndim), keepdim)
     return result if out is None else into("logsumexp", result, out)
 

@@ -48,13 +48,13 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
 @composite
 def count_nonzero(input, dim=None):
     "The number of elements over `dim` that are not zero."
-    return sum(input.detach() != 0, dim)
+    return sum(tensor_of("count_nonzero", input).detach() != 0, dim)
 
 
 @composite
 def aminmax(input, *, dim=None, keepdim=False, out=None):
     "The smallest and the largest elements over `dim` (of all, without it), as a pair (min, max)."
-    if dim is None and not input._spec.numel:
+    if dim is None and not tensor_of("aminmax", input)._spec.numel:
         raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
     found = aminmax_result(amin(input, dim, keepdim), amax(input, dim, keepdim))
     return found if out is None else aminmax_result(*(into("aminmax", r, o) for r, o in zip(found, out)))

@@ -191,9 +191,26 @@ def resize_as_(self, other, memory_format=None):
     return resize_(self, *other.shape)
 
 
-def set_(self, *args, **kwargs):
-    """Not supported: assign to `.data`, which shares another tensor's memory too."""
-    raise NotImplementedError("set_: sharing another tensor's storage in place is not supported; assign x.data = other instead")
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Let this tensor see other memory: that of a tensor or of a storage (from an offset on, with sizes and strides), or none."""
+    check_inplace(self, "set_")
+    if self._base is not None or self._node is not None:
+        raise RuntimeError("set_: the tensor is a view, or was computed by a recorded operation; detach() it first")
+    if source is None:
+        source, size = self.new_empty(0), None
+    if isinstance(source, UntypedStorage):
+        source = source._tensor().view(self._spec.dtype)
+        size = (source._spec.numel - storage_offset,) if size is None else size
+    elif not isinstance(source, Tensor):
+        raise TypeError(f"set_(): argument 'source' must be Tensor or a storage, not {type(source).__name__}")
+    if source._spec.dtype is not self._spec.dtype or source._spec.device is not self._spec.device:
+        raise RuntimeError(f"set_: expected a source of {self.dtype} on {self.device}, got {source.dtype} on {source.device}")
+    found = source.detach()
+    if size is not None:
+        shape = sizes_of("set_", (size,))
+        found = found.as_strided(shape, layout.contiguous_strides(shape) if not stride else sizes_of("set_", (stride,)), storage_offset)
+    self._storage, self._address, self._spec = found._storage, found._address, found._spec
+    return self
 
 
 def written(name, function, doc=None):
@@ -222,6 +239,8 @@ def map_(self, tensor, callable):
     """Every element replaced by what a Python function makes of it and of the element of `tensor` there: slow, on the CPU only."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"map_(): argument 'tensor' must be Tensor, not {type(tensor).__name__}")
+    if tensor._spec.dtype is not self._spec.dtype:
+        raise TypeError(f"map_: expected {self.dtype} for 'other' (got {tensor.dtype})")
     if tensor.requires_grad:
         raise RuntimeError("map_: Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.")
     return _by_python("map_", self, callable, (tensor.expand(self.shape),))

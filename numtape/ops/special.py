@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from numtape import dtypes
 from numtape.dispatch import elementwise as calls
 from numtape.dispatch import functions, inplace
 from numtape.op import TABLE, floating
@@ -14,7 +15,16 @@ from numtape.ops.exponential import erfc, exp, log, log1p
 from numtape.ops.select import where
 from numtape.tensor import Tensor
 
+
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
+def floats_only(name, operands):
+    """As `floating`, but whole numbers and bools are refused."""
+    kinds, kind = floating(name, operands)
+    if any(k.is_floating_point for k, _ in operands):
+        return kinds, kind
+    raise RuntimeError(f"{name}: not implemented for {operands[0][0].name} tensors; expected floating point")
+
+
 ROOT_HALF, TWO_BY_ROOT_PI, ROOT_TWO_PI = math.sqrt(0.5), 2 / math.sqrt(math.pi), math.sqrt(2 * math.pi)
 
 
@@ -93,6 +103,8 @@ def mvlgamma(input, p, *, out=None):
 
 def mvlgamma_(self, p):
     """The logarithm of the multivariate gamma function, in place."""
+    if not self._spec.dtype.is_floating_point:
+        raise RuntimeError(f"mvlgamma_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {self.dtype}")
     return self.copy_(mvlgamma(self.clone(), p))
 
 
@@ -180,9 +192,90 @@ def special_i1e(x):
     return m.i1e(x)
 
 
+@elementwise(floating, method=False, inplace=False)
+def special_bessel_j0(x):
+    "The Bessel function of the first kind of order 0."
+    return m.bessel_j0(x)
+
+
+@elementwise(floating, method=False, inplace=False)
+def special_bessel_j1(x):
+    "The Bessel function of the first kind of order 1."
+    return m.bessel_j1(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_bessel_y0(x):
+    "The Bessel function of the second kind of order 0; NaN below zero."
+    return m.bessel_y0(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_bessel_y1(x):
+    "The Bessel function of the second kind of order 1; NaN below zero."
+    return m.bessel_y1(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_modified_bessel_k0(x):
+    "The modified Bessel function of the second kind of order 0; NaN below zero."
+    return m.k0(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_modified_bessel_k1(x):
+    "The modified Bessel function of the second kind of order 1; NaN below zero."
+    return m.k1(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_scaled_modified_bessel_k0(x):
+    "e**x times the modified Bessel function of the second kind of order 0."
+    return m.k0e(x)
+
+
+@elementwise(floating, method=False, inplace=False, domain="positive")
+def special_scaled_modified_bessel_k1(x):
+    "e**x times the modified Bessel function of the second kind of order 1."
+    return m.k1e(x)
+
+
+@elementwise(floating, method=False, inplace=False)
+def special_spherical_bessel_j0(x):
+    "The spherical Bessel function of the first kind of order 0, sin(x) / x; 0 at infinity."
+    return 1 if x == 0 else (0 if m.isinf(x) else m.sin(x) / x)
+
+
 def _by(y, x):
     """i1(x) / x, and its limit at zero."""
     return where(x == 0, 0.5, y / x)
+
+
+# ------------------------------------------------------------------------------------------------ incomplete gamma functions, quantiles
+def _no_shape(g):
+    raise NotImplementedError("igamma, igammac: the derivative with respect to input is not implemented, only that with respect to other")
+
+
+def _density(g, x, y):
+    return g * exp((x - 1) * log(y) - y - lgamma(x))
+
+
+@elementwise(floats_only, vjp=(lambda g: _no_shape(g), lambda g, x, y: _density(g, x, y)), domain="positive")
+def igamma(x, y):
+    "The regularized lower incomplete gamma function P(x, y): 1 - igammac."
+    return m.igamma(x, y)
+
+
+@elementwise(floats_only, vjp=(lambda g: _no_shape(g), lambda g, x, y: -_density(g, x, y)), domain="positive")
+def igammac(x, y):
+    "The regularized upper incomplete gamma function Q(x, y): 1 - igamma."
+    return m.igammac(x, y)
+
+
+@elementwise(floating, vjp=lambda g, out: g * exp(out * out * 0.5) * ROOT_TWO_PI, method=False, inplace=False)
+def special_ndtri(x):
+    "The quantile of the normal distribution, the inverse of ndtr; NaN outside [0, 1]."
+    return m.ndtri(x)
 
 
 # ------------------------------------------------------------------------------------------------ numtape.special

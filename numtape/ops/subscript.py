@@ -31,17 +31,15 @@ def located(x: Tensor, items):
     s = x._spec
     if used > s.ndim:
         raise IndexError(f"too many indices for tensor of dimension {s.ndim}: got {used}")
-    if sum(1 for i in items if i is Ellipsis) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
     shape: list[int] = []
     strides: list[int] = []
     offset = d = 0
     for item in items:
         if item is None:
             shape.append(1)
-            strides.append(strides[-1] if strides else 1)
+            strides.append(s.shape[d] * s.strides[d] if d < s.ndim else 1)
         elif item is Ellipsis:
-            skip = s.ndim - used
+            skip, used = s.ndim - used, s.ndim  # a second one stands for no dims
             shape += s.shape[d : d + skip]
             strides += s.strides[d : d + skip]
             d += skip
@@ -170,7 +168,7 @@ def _taken_apart(x: Tensor, index):
     for position, item in enumerate(items):
         if item is Ellipsis:
             basic.append(item)
-            d += x._spec.ndim - used
+            d, used = d + x._spec.ndim - used, x._spec.ndim  # a second one stands for no dims
         elif item is None or isinstance(item, slice):
             basic.append(item)
             d += 1

@@ -63,7 +63,7 @@ def expand(input, *sizes):
 @composite
 def expand_as(input, other):
     "A view broadcast to the shape of `other`."
-    return expand(input, *other.shape)
+    return expand(input, *tensor_of("expand_as", other, "other").shape)
 
 
 @composite
@@ -116,7 +116,7 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
 @composite
 def broadcast_tensors(*tensors):
     "Views of all tensors broadcast to their common shape."
-    shape = layout.broadcast_shapes("broadcast_tensors", *(t._spec.shape for t in tensors))
+    shape = layout.broadcast_shapes("broadcast_tensors", *(tensor_of("broadcast_tensors", t, f"tensors[{k}]")._spec.shape for k, t in enumerate(tensors)))
     return [expanded(t, shape) for t in tensors]
 
 
@@ -179,13 +179,13 @@ def reshape(input, *shape):
 @composite
 def view_as(input, other):
     "The same elements in the shape of `other`, without a copy."
-    return view(input, *other.shape)
+    return view(input, *tensor_of("view_as", other, "other").shape)
 
 
 @composite
 def reshape_as(input, other):
     "The same elements in the shape of `other`."
-    return reshape(input, *other.shape)
+    return reshape(input, *tensor_of("reshape_as", other, "other").shape)
 
 
 @composite
