@@ -146,24 +146,6 @@ class _rows(list):
 
 
 # ------------------------------------------------------------------------------------------------ the whole
-# Nodes whose PyTorch name is not their own in capitals.
-_NODE_NAMES = {
-    "as_strided_scatter": "CopySlices", "copy_": "CopyBackwards", "to": "ToCopyBackward0", "add_scaled": "AddBackward0",
-    "matmul": "MmBackward0", "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0",
-    "truncate_divide": "DivBackward0",
-}  # fmt: skip
-
-
-def node_name(node) -> str:
-    """The name PyTorch gives a recorded operation: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
-    if node.inputs and not isinstance(node.inputs[0], Tensor) and getattr(node.inputs[0], "name", None) == node.name and node.name[:1].isupper():
-        return f"{node.name}Backward"
-    name = node.name.removeprefix("row_")
-    if name in _NODE_NAMES:
-        return _NODE_NAMES[name]
-    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
-
-
 def _suffixes(t: Tensor) -> list[str]:
     """What is said of a tensor after its elements."""
     kind, said = t.dtype, []
@@ -175,7 +157,7 @@ def _suffixes(t: Tensor) -> list[str]:
     if kind not in usual:
         said.append(f"dtype={kind}")
     if t.grad_fn is not None:
-        said.append(f"grad_fn=<{node_name(t.grad_fn)}>")
+        said.append(f"grad_fn=<{t.grad_fn.name()}>")
     elif t.requires_grad:
         said.append("requires_grad=True")
     return said

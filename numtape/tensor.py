@@ -9,6 +9,7 @@ import numpy as np
 
 from numtape import autograd, dtypes, storage
 from numtape.autograd import mode, tape
+from numtape.autograd.handles import Handle
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
 from numtape.layout import contiguous_strides
@@ -237,7 +238,7 @@ class Tensor:
 
     def register_hook(self, hook):
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if anything, takes its place."""
-        if not self._requires_grad:
+        if not tape.needs_grad(self):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         node = self._current_node()
         if node is None:
@@ -248,18 +249,20 @@ class Tensor:
 
     def register_post_accumulate_grad_hook(self, hook):
         """Call `hook(tensor)` after `.grad` of this leaf was accumulated."""
-        if not self._requires_grad or not self.is_leaf:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors or tensors that require no grad")
+        if not tape.needs_grad(self):
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if self._post_hooks is None:
             self._post_hooks = {}
         return Handle(self._post_hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf tensor in `.grad` too."""
-        if not self._requires_grad:
+        if not tape.needs_grad(self):
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         node = self._current_node()
-        if node is not None:
+        if node is not None and not self.retains_grad:
             node.hook_table()
             node.rare["retain"] = [*(node.note("retain") or ()), weakref.ref(self)]
 
@@ -401,26 +404,6 @@ class Tensor:
     def __reduce_ex__(self, protocol):
         array = np.ascontiguousarray(self.detach().cpu().numpy())
         return _unpickle, (type(self), array, tuple(self.shape), self._requires_grad, self._spec.device)
-
-
-class Handle:
-    """What registering a hook returns; `remove()` takes the hook away."""
-
-    _count = 0
-
-    def __init__(self, hooks: dict, hook):
-        Handle._count += 1
-        self.hooks, self.id = hooks, Handle._count
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.remove()
 
 
 # ------------------------------------------------------------------------------------------------ making tensors

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from numtape.autograd import mode, tape
+from numtape.autograd.anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 from numtape.autograd.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
-__all__ = ["Function", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "forward_ad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 
 def _listed(value) -> list:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    if not isinstance(value, (list, tuple)) or hasattr(value, "output_nr"):
+        value = [value]
+    if any(hasattr(t, "output_nr") for t in value):  # places on the tape stand for tensors
+        from numtape.autograd.graph import tensor_of
+
+        value = [tensor_of(t) for t in value]
+    return list(value)
 
 
 def _seeds(outputs: list, gradients, name: str) -> list:
@@ -101,26 +126,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(result)
 
 
-class set_detect_anomaly:
-    """Remember where each operation was recorded, and name the place when its derivative fails."""
-
-    def __init__(self, enabled: bool = True, check_nan: bool = True):
-        self.previous = mode.state.anomaly
-        mode.state.anomaly = enabled
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exc_info):
-        mode.state.anomaly = self.previous
-
-
-detect_anomaly = set_detect_anomaly
-
-
 def __getattr__(name: str):
     """`Function`, `gradcheck`, `gradgradcheck`, `functional` and others, loaded when first asked for."""
-    if name in ("functional", "recompute"):
+    if name in ("functional", "recompute", "graph", "forward_ad", "function"):
         from importlib import import_module
 
         return import_module(f"numtape.autograd.{name}")

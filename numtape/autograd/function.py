@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 
 from numtape.autograd import mode, tape
+from numtape.autograd.tape import Part
 
 
 class Context:
@@ -85,7 +86,7 @@ class Function:
         ctx = Context(needs)
         recording = mode.state.enabled and any(needs)
         edges = tuple(tape.edge_of(a) if n else None for a, n in zip(args, needs))
-        with mode.no_grad():
+        with mode.off():
             if cls.setup_context is not None:
                 outputs = cls.forward(*args)
                 cls.setup_context(ctx, args, outputs)
@@ -106,7 +107,7 @@ class Function:
                 if not dirty and any(out is a for a in args):
                     out = out.detach()  # an input returned as it is: a result of its own
                 if differentiable:
-                    pick = tape.Node(cls.__name__, (node,), lambda n, g, i=i: (Grads({i: g}),), out._spec)
+                    pick = tape.Node(cls.__name__, (node,), Part(i), out._spec)
                     if dirty:
                         out._rebase(pick)
                     else:
@@ -167,24 +168,3 @@ def _is_tensor(value) -> bool:
 
 def _requires_grad(value) -> bool:
     return _is_tensor(value) and tape.needs_grad(value)
-
-
-class Grads:
-    """The gradients of a function's several results on their way to it; they add up part by part."""
-
-    def __init__(self, parts: dict):
-        self.parts = parts
-
-    def __add__(self, other):
-        parts = dict(self.parts)
-        for i, g in other.parts.items():
-            parts[i] = parts[i] + g if i in parts else g
-        return Grads(parts)
-
-    def add_(self, other):
-        self.parts = (self + other).parts
-        return self
-
-    def zeros(self, spec):
-        like = next(iter(self.parts.values()))
-        return like.new_zeros(spec.shape, dtype=spec.dtype)

@@ -305,6 +305,8 @@ def finish(node, out: Tensor) -> None:
         node.saved.append(alias(out))
         node.versions.append(out._storage.version)
     node.spec = out._spec
+    if mode.state.packers:
+        tape.pack(node)
 
 
 def unpack(node):
@@ -312,6 +314,8 @@ def unpack(node):
     saved = node.saved
     if saved is None:
         raise RuntimeError(tape.freed(node))
+    if node.rare is not None and "packed" in node.rare:
+        return tape.unpacked(node)
     if node.versions is not None:
         for a, version in zip(saved, node.versions):
             if version is not None and a._storage.version != version:

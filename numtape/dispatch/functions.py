@@ -51,6 +51,8 @@ def unary(op: Op):
                 if keeps_result:
                     node.saved.append(_twin(t))
                     node.versions.append(0)
+                if _state.watched:
+                    tape.watch(node)
         return t
 
     return function
@@ -96,8 +98,7 @@ def binary(op: Op):
                 t._node = node = _new(Node)
                 t._requires_grad = True
                 node.seq = _next()
-                node.name, node.inputs, node.pull, node.op, node.spec = name, (left, right), pull, op, plan.spec
-                node.rare = {"trace": tape.place()} if _state.anomaly else None
+                node.label, node.inputs, node.pull, node.op, node.spec, node.rare = name, (left, right), pull, op, plan.spec, None
                 keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
                 if keeps_left or keeps_right or keeps_result:
                     node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
@@ -110,6 +111,8 @@ def binary(op: Op):
                         versions.append(0)
                 else:
                     node.saved, node.versions = (None, other) if number else _NEITHER, None
+                if _state.watched:
+                    tape.watch(node)
         return t
 
     def function(input, other, *, out=None):
@@ -126,8 +129,7 @@ def _node(op: Op, inputs: tuple, t: Tensor):
     """A node of an elementwise call, put on its result; the caller adds what is saved."""
     node = _new(tape.Node)
     node.seq = _next()
-    node.name, node.inputs, node.pull, node.op, node.spec = op.name, inputs, elementwise.pull, op, t._spec
-    node.rare = {"trace": tape.place()} if _state.anomaly else None
+    node.label, node.inputs, node.pull, node.op, node.spec, node.rare = op.name, inputs, elementwise.pull, op, t._spec, None
     t._node, t._requires_grad = node, True
     return node
 
