@@ -3,14 +3,13 @@
 `Followed` runs a function on twins of its inputs. Where all that its outputs hang on are these twins, nothing outlives the call and
 derivatives are plain; where they hang on more (an outer derivative, parameters that require grad), derivatives are recorded.
 
-Forward mode is reverse mode twice: v -> J' v is linear, and the derivative of that map is J. So it costs about three times as much as the
-function and, unlike a true forward mode, the memory of a backward pass.
+Products with the Jacobian go backwards (`pull`) or forwards (`pusher`, see `forward.py`) along the tape of one call of the function.
 """
 
 from __future__ import annotations
 
 from numtape import autograd
-from numtape.autograd import mode, tape
+from numtape.autograd import forward, mode, tape
 
 
 def is_tensor(value) -> bool:
@@ -50,24 +49,14 @@ class Followed:
         return [t.new_zeros(t.shape) if g is None else g for t, g in zip(self.inputs, found)]
 
     def pusher(self):
-        """v -> J v as a function of lists: the derivative of the pull."""
-        seeds = [o.detach().new_zeros(o.shape).requires_grad_() if tape.needs_grad(o) else None for o in self.outputs]
-        connected = [s for s in seeds if s is not None]
-        pulled = self.pull(seeds, record=True) if connected else []
+        """v -> J v as a function of lists: tangents carried forwards along the tape."""
+        edges = [tape.edge_of(t) for t in self.inputs]
+        nodes = forward.order(self.outputs, edges)
 
         def push(tangents):
             record = self.record or any(t._requires_grad for t in tangents) and mode.state.enabled
-            pairs = [(p, t) for p, t in zip(pulled, tangents) if tape.needs_grad(p)]
-            found = iter(())
-            if pairs:
-                with mode.enable_grad():
-                    first, second = [p for p, _ in pairs], [t for _, t in pairs]
-                    found = iter(autograd.grad(first, connected, second, retain_graph=True, create_graph=record, allow_unused=True))
-            result = []
-            for output, seed in zip(self.outputs, seeds):
-                g = next(found, None) if seed is not None else None
-                result.append(output.new_zeros(output.shape) if g is None else g)
-            return result
+            found = forward.push(self.outputs, dict(zip(edges, tangents)), record, nodes)
+            return [o.new_zeros(o.shape) if t is None else t for o, t in zip(self.outputs, found)]
 
         return push
 

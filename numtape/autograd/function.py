@@ -86,7 +86,7 @@ class Function:
         ctx = Context(needs)
         recording = mode.state.enabled and any(needs)
         edges = tuple(tape.edge_of(a) if n else None for a, n in zip(args, needs))
-        with mode.off():
+        with mode.recording(False):
             if cls.setup_context is not None:
                 outputs = cls.forward(*args)
                 cls.setup_context(ctx, args, outputs)

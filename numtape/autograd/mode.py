@@ -37,11 +37,14 @@ def switch(enabled: bool) -> None:
         state.enabled, state.quiet = True, not enabled
 
 
-class off:
-    """Record nothing, not even for forward mode: for what an operation does inside itself."""
+class recording:
+    """Record or do not record, for what an operation does inside itself: whatever forward mode wishes."""
+
+    def __init__(self, enabled: bool):
+        self.enabled = enabled
 
     def __enter__(self) -> None:
-        self.previous, state.enabled = state.enabled, False
+        self.previous, state.enabled = state.enabled, self.enabled
 
     def __exit__(self, *exc_info: object) -> None:
         state.enabled = self.previous

@@ -219,7 +219,7 @@ class Packed:
         self.edge, self.unpack = edge_of(tensor), hooks[1]
         given = tensor.detach()
         version = given._storage.version
-        with mode.off():
+        with mode.recording(False):
             self.value = hooks[0](given)
         if given._storage.version != version:
             raise RuntimeError(
@@ -228,7 +228,7 @@ class Packed:
             )
 
     def tensor(self):
-        with mode.off():
+        with mode.recording(False):
             found = self.unpack(self.value)
         if not hasattr(found, "_requires_grad"):
             raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found)}")

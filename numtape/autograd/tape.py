@@ -262,6 +262,7 @@ def reached(roots) -> set:
 def _leading_to(targets, roots) -> set:
     """All nodes from which an edge in `targets` can be reached, and those edges."""
     needed = set(targets)
+    oldest = min((edge.seq if type(edge) is Node else 0 for edge in targets), default=0)  # nothing older leads there
     seen: set = set()
     stack = [(edge_of(r), False) for r in roots]
     while stack:
@@ -273,7 +274,7 @@ def _leading_to(targets, roots) -> set:
                 needed.add(node)
         elif node not in seen:
             seen.add(node)
-            if type(node) is Node:
+            if type(node) is Node and node.seq >= oldest:
                 stack.append((node, True))
                 stack.extend((e, False) for e in node.inputs if e is not None)
     return needed

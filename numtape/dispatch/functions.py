@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtape.autograd import mode, tape
-from numtape.dispatch import elementwise, inplace, rows
+from numtape.dispatch import elementwise, forward, inplace, rows  # noqa: F401  (forward adds itself to the pulls)
 from numtape.graph import FULL, Symbol
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
