@@ -473,6 +473,8 @@ def _unpickle(kind, array, shape, requires_grad, where=cpu):
 # ------------------------------------------------------------------------------------------------ in-place history
 def check_inplace(tensor: Tensor, name: str) -> None:
     """Refuse to write to a leaf that requires grad while recording."""
+    if mode.state.level is not None:
+        mode.state.level.flush()
     if mode.state.enabled and tape.needs_grad(tensor):
         if tensor.is_leaf:
             raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")

@@ -46,7 +46,7 @@ def through(node: Node, tangents: list):
         several = tangents[0]
         return several[node.pull.i] if isinstance(several, tuple) else _of_part(node, several)
     forward = getattr(node.pull, "push", None)
-    if forward is not None:
+    if forward is not None and forward is not NotImplemented:
         found = forward(node, tangents)
         if found is not NotImplemented:
             return found

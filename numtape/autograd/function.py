@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 
 from numtape.autograd import mode, tape
@@ -14,6 +15,8 @@ class Context:
     def __init__(self, needs_input_grad: tuple[bool, ...]):
         self.needs_input_grad = needs_input_grad
         self._saved: tuple = ()
+        self._forward: tuple = ()
+        self._pushing = False
         self._node: tape.Node | None = None
         self._outputs: list = []
         self._not_differentiable: tuple = ()
@@ -22,11 +25,23 @@ class Context:
 
     def save_for_backward(self, *tensors) -> None:
         """Keep tensors (inputs, results, or others; None is allowed) for `backward`."""
+        for i, t in enumerate(tensors):
+            if t is not None and not _is_tensor(t):
+                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
         self._saved = tensors
+
+    def save_for_forward(self, *tensors) -> None:
+        """Keep tensors (None is allowed) for `jvp`, which finds them in `saved_tensors`."""
+        for t in tensors:
+            if t is not None and not _is_tensor(t):
+                raise TypeError("save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes on ctx.")
+        self._forward = tensors
 
     @property
     def saved_tensors(self) -> tuple:
         """The kept tensors, unless one was overwritten or the graph was freed since."""
+        if self._pushing:
+            return self._forward
         node = self._node
         if node is None:
             return self._saved
@@ -75,9 +90,22 @@ class Function:
 
     @staticmethod
     def backward(ctx, *grads):
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
+
+    vjp = backward  # another name for it
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        """The tangents of the results from those of the arguments (None for what is no tensor), for forward mode.
+
+        A Function without one has its forward mode from the derivative of its backward.
+        """
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
 
     setup_context = None
+    generate_vmap_rule = False
 
     @classmethod
     def apply(cls, *args):
@@ -98,6 +126,8 @@ class Function:
         results = (outputs,) if single else outputs
         node = tape.Node(cls.__name__, edges, None)
         for t in ctx._dirty:
+            if not any(t is a for a in args):
+                raise RuntimeError(f"{cls.__name__}: mark_dirty: expected inputs of the function, got a tensor that is none")
             t._check_inplace(cls.__name__)
         finished, results_info = [], []
         for i, out in enumerate(results):
@@ -123,7 +153,7 @@ class Function:
         # results among the saved tensors are kept without their history, else node and result would hold each other
         ctx._positions = [next((i for i, r in enumerate(results) if r is t), None) for t in ctx._saved]
         node.save(*(t.detach() if p is not None else t for t, p in zip(ctx._saved, ctx._positions)))
-        node.pull = _Gathered(cls, ctx, results_info)
+        node.pull = _Gathered(cls, ctx, results_info, [a._spec if _is_tensor(a) else None for a in args])
         ctx._saved = ()
         return finished[0] if single else tuple(finished)
 
@@ -131,14 +161,36 @@ class Function:
 class _Gathered:
     """The pull of a custom function: its gradient is a `Grads`, one part per result."""
 
-    def __init__(self, cls, ctx, specs):
-        self.cls, self.ctx, self.specs = cls, ctx, specs
+    def __init__(self, cls, ctx, specs, inputs):
+        self.cls, self.ctx, self.specs, self.inputs = cls, ctx, specs, inputs
+        self.backward = cls.vjp if cls.backward is Function.backward else cls.backward
+        self.push = NotImplemented if cls.jvp is Function.jvp else self._push
 
     def __call__(self, node, gradient):
-        return _pull(self.cls, self.ctx, self.specs, gradient, node)
+        return _pull(self.cls, self.ctx, self.specs, gradient, node, self.backward)
+
+    def _push(self, node, tangents):
+        ctx, given = self.ctx, []
+        like = next(t for t in tangents if t is not None)
+        for t, spec in zip(tangents, self.inputs):
+            if t is None and spec is not None and ctx._materialize:
+                t = like.new_zeros(spec.shape, dtype=spec.dtype)
+            given.append(t)
+        ctx._pushing = True
+        try:
+            found = self.cls.jvp(ctx, *given)
+        finally:
+            ctx._pushing = False
+        found = found if isinstance(found, tuple) else (found,)
+        if len(found) != len(self.specs):
+            raise RuntimeError(f"{self.cls.__name__}.jvp: expected {len(self.specs)} tangents, as there are results, got {len(found)}")
+        for i, (t, spec) in enumerate(zip(found, self.specs)):
+            if t is not None and spec is not None and t._spec.shape != spec.shape:
+                raise RuntimeError(f"{self.cls.__name__}.jvp: tangent {i} has shape {list(t.shape)}, its result has {list(spec.shape)}")
+        return found
 
 
-def _pull(cls, ctx, specs, gradient, node):
+def _pull(cls, ctx, specs, gradient, node, backward):
     ctx._node = node
     grads = []
     for i, spec in enumerate(specs):
@@ -147,7 +199,7 @@ def _pull(cls, ctx, specs, gradient, node):
             part = gradient.zeros(spec)
         grads.append(part)
     try:
-        result = cls.backward(ctx, *grads)
+        result = backward(ctx, *grads)
     finally:
         ctx._node = None  # the node holds ctx: no cycle
     result = result if isinstance(result, tuple) else (result,)
@@ -168,3 +220,47 @@ def _is_tensor(value) -> bool:
 
 def _requires_grad(value) -> bool:
     return _is_tensor(value) and tape.needs_grad(value)
+
+
+FunctionCtx = Context
+
+
+def once_differentiable(fn):
+    """Put on a `backward`: it is not recorded, and differentiating what it returned is an error.
+
+    >>> import numtape as nt
+    >>> class Square(nt.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x
+    ...     @staticmethod
+    ...     @nt.autograd.function.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return 2 * ctx.saved_tensors[0] * g
+    >>> x = nt.tensor(3.0, requires_grad=True)
+    >>> nt.autograd.grad(Square.apply(x), x)
+    (tensor(6.),)
+    """
+
+    @functools.wraps(fn)
+    def wrapped(ctx, *grads):
+        with mode.recording(False):
+            found = fn(ctx, *grads)
+        edges = [tape.edge_of(g) for g in grads if _requires_grad(g)]
+        if not mode.state.enabled or not edges:
+            return found
+        several = found if isinstance(found, tuple) else (found,)
+        results = []
+        for t in several:
+            if _is_tensor(t) and t._spec.dtype.is_floating_point:
+                t = t.detach()
+                t._node, t._requires_grad = tape.Node("once_differentiable", edges, _refuse, t._spec), True
+            results.append(t)
+        return tuple(results) if isinstance(found, tuple) else results[0]
+
+    return wrapped
+
+
+def _refuse(node, gradient):
+    raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
