@@ -50,13 +50,11 @@ class Followed:
 
     def pusher(self):
         """v -> J v as a function of lists: tangents carried forwards along the tape."""
-        edges = [tape.edge_of(t) for t in self.inputs]
-        nodes = forward.order(self.outputs, edges)
+        carried = forward.Push(self.inputs, self.outputs)
 
         def push(tangents):
             record = self.record or any(t._requires_grad for t in tangents) and mode.state.enabled
-            found = forward.push(self.outputs, dict(zip(edges, tangents)), record, nodes)
-            return [o.new_zeros(o.shape) if t is None else t for o, t in zip(self.outputs, found)]
+            return [o.new_zeros(o.shape) if t is None else t for o, t in zip(self.outputs, carried(tangents, record))]
 
         return push
 

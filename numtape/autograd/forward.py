@@ -12,24 +12,32 @@ from numtape.autograd import mode, tape
 from numtape.autograd.tape import Grads, Node, Part
 
 
-def push(outputs, tangents: dict, record: bool, nodes: list | None = None) -> list:
-    """The tangents of tensors, given those of edges they hang on; None where nothing moved. With `record` they are on the tape too.
+class Push:
+    """The map from the tangents of tensors to those of what was computed from them, for many tangents.
 
-    `nodes` is `order(outputs, tangents)`, for who pushes several times.
+    What the pulls recorded for the first is used for the others too.
     """
-    found = dict(tangents)
-    with mode.recording(record):
-        for node in order(outputs, found) if nodes is None else nodes:
-            tangent = through(node, [None if edge is None else found.get(edge) for edge in node.inputs])
-            if tangent is not None:
-                found[node] = tangent
-    return [found.get(tape.edge_of(t)) for t in outputs]
+
+    def __init__(self, inputs, outputs):
+        self.sources = [tape.edge_of(t) for t in inputs]
+        self.targets = [tape.edge_of(t) for t in outputs]
+        self.nodes, self.kept = order(self.targets, set(self.sources)), {}
+
+    def __call__(self, tangents, record: bool) -> list:
+        """The tangents of the outputs, None where nothing moved; with `record` they are on the tape too."""
+        found = {edge: t for edge, t in zip(self.sources, tangents) if t is not None}
+        with mode.recording(record):
+            for node in self.nodes:
+                tangent = through(node, [None if edge is None else found.get(edge) for edge in node.inputs], self.kept)
+                if tangent is not None:
+                    found[node] = tangent
+        return [None if edge is None else found.get(edge) for edge in self.targets]
 
 
-def order(outputs, known) -> list:
-    """The nodes between what is known and the outputs, oldest first."""
+def order(edges, known) -> list:
+    """The nodes between what is known and these edges, oldest first."""
     seen: set = set()
-    stack = [tape.edge_of(t) for t in outputs]
+    stack = list(edges)
     while stack:
         edge = stack.pop()
         if type(edge) is Node and edge not in seen and edge not in known:
@@ -38,13 +46,13 @@ def order(outputs, known) -> list:
     return sorted(seen, key=lambda node: node.seq)
 
 
-def through(node: Node, tangents: list):
+def through(node: Node, tangents: list, kept: dict | None = None):
     """The tangent of a node's result from those of its inputs; for a call with several results something to find theirs by."""
     if all(t is None for t in tangents):
         return None
     if type(node.pull) is Part:
         several = tangents[0]
-        return several[node.pull.i] if isinstance(several, tuple) else _of_part(node, several)
+        return several[node.pull.i] if isinstance(several, tuple) else _of_part(node, several, kept)
     forward = getattr(node.pull, "push", None)
     if forward is not None and forward is not NotImplemented:
         found = forward(node, tangents)
@@ -52,23 +60,29 @@ def through(node: Node, tangents: list):
             return found
     if node.spec is None:  # several results: the tangent of each is found by its own node
         return list(tangents)
-    return transposed(node, lambda seed: node.pull(node, seed), tangents)
+    return transposed(node, lambda seed: node.pull(node, seed), tangents, kept)
 
 
-def _of_part(part: Node, tangents: list):
+def _of_part(part: Node, tangents: list, kept: dict | None):
     call = part.inputs[0]
-    return transposed(part, lambda seed: call.pull(call, Grads({part.pull.i: seed})), tangents)
+    return transposed(part, lambda seed: call.pull(call, Grads({part.pull.i: seed})), tangents, kept)
 
 
-def transposed(node: Node, pull, tangents: list):
-    """J v for the linear map `pull`, v -> J' v: its derivative, taken at zero."""
+def transposed(node: Node, pull, tangents: list, kept: dict | None = None):
+    """J v for the linear map `pull`, v -> J' v: its derivative, taken at zero. What was pulled is kept by node, if a dict is given."""
     record = mode.state.enabled
     spec = node.spec[-1] if isinstance(node.spec, tuple) else node.spec
     like = next(t for t in tangents if t is not None)
     with mode.recording(True):
-        seed = like.detach().new_zeros(spec.shape, dtype=spec.dtype)
-        seed._node, seed._requires_grad = Node("seed", (), None, spec), True
-        pairs = [(p, t) for p, t in zip(pull(seed), tangents) if p is not None and t is not None and tape.needs_grad(p)]
+        if kept is not None and node in kept:
+            seed, pulled = kept[node]
+        else:
+            seed = like.detach().new_zeros(spec.shape, dtype=spec.dtype)
+            seed._node, seed._requires_grad = Node("seed", (), None, spec), True
+            pulled = pull(seed)
+            if kept is not None:
+                kept[node] = seed, pulled
+        pairs = [(p, t) for p, t in zip(pulled, tangents) if p is not None and t is not None and tape.needs_grad(p)]
         if not pairs:
             return None
         first, second = [p for p, _ in pairs], [t for _, t in pairs]
