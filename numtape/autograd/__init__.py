@@ -106,6 +106,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     (tensor(6.),)
     """
     outputs, targets = _listed(outputs), _listed(inputs)
+    if mode.state.layers and any(hasattr(t, "_layer") for t in (*outputs, *targets)):
+        return mode.state.layers[-1].grad(outputs, targets, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     for t in targets:
         if not tape.needs_grad(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad")

@@ -104,12 +104,22 @@ class Function:
         """
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
 
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        """The operation on a batch: (results, their batch dims), for arguments whose batch dims are `in_dims` (None: no batch).
+
+        info has batch_size and randomness. A Function without one is called for each example, as with `generate_vmap_rule`.
+        """
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True.")
+
     setup_context = None
     generate_vmap_rule = False
 
     @classmethod
     def apply(cls, *args):
         """Run the operation and record it."""
+        if mode.state.layers and any(hasattr(a, "_layer") for a in args):
+            return mode.state.layers[-1].apply(cls, args)
         needs = tuple(_requires_grad(a) for a in args)
         ctx = Context(needs)
         recording = mode.state.enabled and any(needs)

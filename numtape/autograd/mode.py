@@ -19,6 +19,7 @@ class _State(threading.local):
     quiet = False  # within a level everything is recorded; whether the user asked for no recording
     watched = False  # whether one of these wants to see every new node
     walk: Any = None  # the backward walk that is going on
+    layers: tuple = ()  # the `vmap`s that are running, innermost last
 
 
 state = _State()

@@ -37,7 +37,12 @@ class Plan:
 
 def call(op: Op, args: tuple) -> Tensor:
     """Run an elementwise op on tensors and numbers, given in the order of `op.names`."""
-    key, operands, recorded, traced = scan(op, args)
+    try:
+        key, operands, recorded, traced = scan(op, args)
+    except AttributeError:  # a batch of `vmap`, which has no spec
+        if not mode.state.layers:
+            raise
+        return mode.state.layers[-1].meet(op.name, lambda *args: call(op, args), args)
     if traced:
         return trace_call(op, args)
     plan = op.plans.get(key)
