@@ -391,7 +391,8 @@ def recognise() -> None:
     with _lock:
         if _done:
             return
-        from numtape.func import rules  # noqa: F401  (fills RULES and DRAWS)
+        import numtape.nn.functional
+        from numtape.func import rules
         from numtape.op import TABLE
 
         own = set(vars(Batched))
@@ -409,6 +410,10 @@ def recognise() -> None:
         for name, function in vars(nt).items():
             if callable(function) and getattr(function, "__module__", "").startswith("numtape.ops") and not isinstance(function, type):
                 swapped.setdefault(function, _before(name, function))
+        for name in nt.ops.linear_algebra.__all__:  # type: ignore[attr-defined]
+            swapped.setdefault(getattr(nt.ops.linear_algebra, name), _before(f"linalg_{name}", getattr(nt.ops.linear_algebra, name)))  # type: ignore[attr-defined]
+        for op in TABLE.values():
+            op.public = swapped.get(op.public, op.public)
         for module in list(sys.modules.values()):  # those of the caller too, who may have imported a function by name
             for name, value in list(getattr(module, "__dict__", {}).items()):
                 if type(value) is FunctionType and value in swapped:

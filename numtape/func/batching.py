@@ -31,7 +31,7 @@ def _name(func: Callable) -> str:
 
 def _in_dims(func: Callable, in_dims: Any, args: tuple) -> list:
     said = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>): "
-    if not isinstance(in_dims, (int, tuple, list, type(None))) or isinstance(in_dims, bool):
+    if not isinstance(in_dims, (int, tuple, list)) or isinstance(in_dims, bool):
         raise ValueError(f"{said}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, got: {type(in_dims)}.")
     dims = _per_leaf(
         tuple(in_dims) if isinstance(in_dims, list) else in_dims,
@@ -56,7 +56,7 @@ def _in_dims(func: Callable, in_dims: Any, args: tuple) -> list:
 def _size(leaves: list, dims: list) -> int:
     sizes = [t.shape[d] for t, d in zip(leaves, dims) if d is not None]
     if not sizes:
-        raise ValueError("vmap: Expected at least one Tensor to vmap over; all in_dims are None, none is mapped")
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
     if len(set(sizes)) > 1:
         raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension")
     return sizes[0]
@@ -66,7 +66,7 @@ def vmap(func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
     """The function that maps `func` over dim `in_dims` of its arguments and stacks the results along `out_dims`.
 
     `in_dims`: an int for all arguments, or a tuple (nested like the arguments) of ints, and None for what is the same for every
-    example. `randomness`: "error", "different" or "same" draws for the examples. `chunk_size`: how many examples are computed at once.
+    example, as keyword arguments are. `randomness`: "error", "different" or "same" draws for the examples. `chunk_size`: how many examples are computed at once.
 
     `func` is called once (for each chunk), with tensors that stand for those of all examples. Elementwise ops, reductions, products, views,
     indexing, losses and convolutions of these are one call for the whole batch; other ops are called for one example after another.
@@ -93,7 +93,7 @@ def vmap(func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
             )
         dims = _in_dims(func, in_dims, args)
         leaves, structure = flatten((args, kwargs))
-        dims += [0 if isinstance(t, nt.Tensor) else None for t in leaves[len(dims) :]]  # as PyTorch: keyword arguments by their first dim
+        dims += [None] * (len(leaves) - len(dims))  # keyword arguments are the same for all
         size = _size(leaves, dims)
         Randomness(randomness)  # complains of a wrong one
         if chunk_size is None or chunk_size >= size:

@@ -162,12 +162,22 @@ def _signature(function: Any) -> inspect.Signature:
     return found
 
 
-for _name in ("sum", "prod", "amax", "amin", "any", "all", "mean", "var", "std", "nansum", "nanmean", "count_nonzero", "argmax", "argmin"):
+for _name in ("sum", "prod", "amax", "amin", "any", "all", "mean", "var", "std", "nansum", "nanmean", "count_nonzero", "argmax", "argmin", "var_mean", "std_mean"):
     RULES[_name] = along("dim", flat=True)
+
+
+@rule("norm")
+def _norm(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    if isinstance(kwargs.get("p", args[1] if len(args) > 1 else 2), str) and (len(args) > 1 and args[1] == "nuc" or kwargs.get("p") == "nuc"):
+        return NotImplemented
+    return _along_norm(layer, function, args, kwargs)
+
+
+_along_norm = along("dim", flat=True)
 for _name in (
     "logsumexp", "softmax", "log_softmax", "softmin", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "argsort", "topk", "kthvalue", "select", "narrow",
     "chunk", "split", "unbind", "unflatten", "gather", "take_along_dim", "cat", "concat", "concatenate", "tensor_split", "scatter", "scatter_add", "diff",
-    "split_with_sizes", "glu", "renorm",
+    "split_with_sizes", "glu", "cosine_similarity",
 ):  # fmt: skip
     RULES[_name] = along("dim")
 for _name in ("stack", "unsqueeze"):
@@ -177,8 +187,18 @@ for _name in ("transpose", "swapaxes", "swapdims", "diagonal"):
 RULES["flatten"] = along("start_dim", "end_dim")
 RULES["movedim"] = RULES["moveaxis"] = along("source", "destination")
 RULES["roll"] = along("dims")
-for _name in ("tril", "triu"):
-    RULES[_name] = lambda layer, function, args, kwargs: function(args[0]._value, *args[1:], **kwargs) if args[0].ndim >= 2 and layer.has(args[0]) else NotImplemented
+
+
+def _leading(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    "An op of matrices that takes dims before them."
+    if not layer.has(args[0]) or args[0].ndim < 2 or kwargs.get("out") is not None or any(isinstance(t, Tensor) for t in args[1:]):
+        return NotImplemented
+    return function(args[0]._value, *args[1:], **kwargs)
+
+
+for _name in ("det", "slogdet", "inv", "inv_ex", "cholesky", "cholesky_ex", "qr", "svd", "svdvals", "eigh", "eigvalsh", "matrix_power", "matrix_exp", "pinv"):
+    RULES[f"linalg_{_name}"] = _leading
+RULES["tril"] = RULES["triu"] = RULES["det"] = RULES["inverse"] = RULES["matrix_power"] = RULES["matrix_exp"] = RULES["logdet"] = RULES["slogdet"] = _leading
 
 
 @rule("max", "min")
@@ -372,11 +392,7 @@ def _getitem(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any
     value, places = x._value, index[0]._value
     if value.ndim < 2:
         return NotImplemented
-    n = value.shape[1]
-    flat = nt.where(places < 0, places + n, places) + nt.arange(layer.size, device=places.device).reshape(-1, *[1] * (places.ndim - 1)) * n
-    if bool((places < -n).any() | (places >= n).any()):
-        return NotImplemented  # the loop says which is out of bounds
-    return value.reshape(layer.size * n, *value.shape[2:])[flat]
+    return _rows_of_each(layer, value, places)
 
 
 @rule("index_select")
@@ -388,14 +404,83 @@ def _index_select(layer: Layer, function: Callable, args: tuple, kwargs: dict) -
 
 @rule("embedding")
 def _embedding(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
-    raw = _signature(function).bind(*args, **kwargs)
-    if next(iter(raw.arguments)) != "weight" or layer.has(raw.arguments["weight"]):
+    given = _signature(function).bind(*args, **kwargs)
+    name = "input" if "input" in given.arguments else "indices"  # of nn.functional, or of the op
+    weight, indices = given.arguments["weight"], given.arguments[name]
+    if not layer.has(weight):
+        given.arguments[name] = indices._value
+        return function(*given.args, **given.kwargs)
+    if given.arguments.keys() - {"weight", name} or weight.ndim != 2:
         return NotImplemented
-    raw.arguments["indices"] = raw.arguments["indices"]._value
-    return function(*raw.args, **raw.kwargs)
+    return _rows_of_each(layer, weight._value, layer.front(indices))
+
+
+def _rows_of_each(layer: Layer, value: Any, places: Any) -> Any:
+    "value[k][places[k]] for each example k."
+    n = value.shape[1]
+    if bool((places < -n).any() | (places >= n).any()):
+        return NotImplemented  # the loop says which is out of bounds
+    start = nt.arange(layer.size, device=places.device).reshape(-1, *[1] * (places.ndim - 1)) * n
+    return value.reshape(layer.size * n, *value.shape[2:])[nt.where(places < 0, places + n, places) + start]
+
+
+@rule("as_strided")
+def _as_strided(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    "Strides and offsets count in the memory of an example."
+    if not layer.has(args[0]):
+        return NotImplemented
+    return nt.stack([function(x.clone(), *args[1:], **kwargs) for x in args[0]._value.unbind(0)])
 
 
 # ------------------------------------------------------------------------------------------------ networks
+@rule("addmm", "addmv", "baddbmm")
+def _added(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    given = _signature(function).bind(*args, **kwargs)
+    given.apply_defaults()
+    (_, start), (_, a), (_, b) = list(given.arguments.items())[:3]
+    kind = {"addmm": (2, 2), "addmv": (2, 1), "baddbmm": (3, 3)}[function.args[0]]
+    beta, alpha = given.arguments["beta"], given.arguments["alpha"]
+    if given.arguments.get("out") is not None or (a.ndim, b.ndim) != kind or not beta or start.dtype is not a.dtype or start.ndim > 2:
+        return NotImplemented
+    product = nt.matmul(a, b) if not layer.has(a) and not layer.has(b) else _product(layer, a, b)
+    return nt.add(layer.aligned(start, max(kind) if kind != (2, 1) else 1) * beta, product, alpha=alpha)
+
+
+@rule("scaled_dot_product_attention")
+def _attention(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    given = _signature(function).bind(*args, **kwargs)
+    a, mask = given.arguments, given.arguments.get("attn_mask")
+    several = [a[k] for k in ("query", "key", "value")]
+    ndim = several[0].ndim
+    if a.get("dropout_p") or ndim < 2 or any(t.ndim != ndim for t in several):
+        return NotImplemented
+    a.update({k: layer.front(a[k]) for k in ("query", "key", "value")})
+    if mask is not None:
+        a["attn_mask"] = layer.aligned(mask, ndim)
+    return function(*given.args, **given.kwargs)
+
+
+@rule("pad", "constant_pad_nd")
+def _pad(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    widths = args[1] if len(args) > 1 else kwargs.get("pad", ())
+    if (len(args) > 2 and isinstance(args[2], str) and args[2] != "constant") or kwargs.get("mode", "constant") != "constant" or len(widths) > 2 * args[0].ndim:
+        return NotImplemented
+    return function(args[0]._value, *args[1:], **kwargs)
+
+
+@rule("group_norm")
+def _group_norm(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    given = _signature(function).bind(*args, **kwargs).arguments
+    x, weight, bias = given["input"], given.get("weight"), given.get("bias")
+    if not layer.has(x) or x.ndim < 2:
+        return NotImplemented
+    value, rest = x._value, {k: v for k, v in given.items() if k not in ("input", "num_groups", "weight", "bias")}
+    found = function(value.reshape(-1, *value.shape[2:]), given["num_groups"], **rest).reshape(value.shape)
+    weight, bias = (None if p is None else layer.front(p).reshape(layer.size, 1, -1, *[1] * (x.ndim - 2)) for p in (weight, bias))
+    found = found if weight is None else found * weight
+    return found if bias is None else found + bias
+
+
 @rule("layer_norm", "rms_norm")
 def _layer_norm(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
     given = _signature(function).bind(*args, **kwargs).arguments
