@@ -10,6 +10,7 @@ and the public names of other functions get the question "is there a batch?" put
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable
@@ -391,8 +392,8 @@ def recognise() -> None:
     with _lock:
         if _done:
             return
-        import numtape.nn.functional
-        from numtape.func import rules
+        importlib.import_module("numtape.nn.functional")
+        rules = importlib.import_module("numtape.func.rules")  # fills RULES and DRAWS
         from numtape.op import TABLE
 
         own = set(vars(Batched))
