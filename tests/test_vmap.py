@@ -1,5 +1,10 @@
 """`vmap`: every op on batches against the loop over the examples, and the whole against PyTorch's."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from compare import equal, listed
@@ -206,6 +211,23 @@ def test_errors_of_vmap(m, request):
     ]:  # fmt: skip
         with pytest.raises(RuntimeError, match=problem):
             call()
+
+
+def test_functions_kept_before_vmap_was_used():
+    """A reference that nothing could exchange leads to the loop, with a warning."""
+    script = """if True:
+        import warnings, numtape as nt
+        kept, named = {"softmax": nt.softmax}, nt.cat
+        x = nt.randn(4, 3)
+        assert nt.vmap(nt.dot)(x, x).shape == (4,)
+        assert nt.vmap(lambda x: named([x, x]))(x).shape == (4, 6)
+        assert nt.vmap(nt.func.grad(lambda x: nt.tanh(x).sum()))(x).shape == (4, 3)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = nt.vmap(lambda x: kept["softmax"](x * 2, 0))(x)
+        assert (found - (x * 2).softmax(1)).abs().max() < 1e-6 and "one example after another" in str(said[0].message)
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(pathlib.Path(nt.__file__).parents[1])})
 
 
 def test_randomness_of_vmap():

@@ -13,13 +13,13 @@ class _State(threading.local):
     inference = False
     anomaly = False  # whether each operation's place is remembered, and each gradient (with check_nan) searched for NaN
     check_nan = True
-    packers: tuple = ()  # (pack, unpack) of the saved_tensors_hooks that are open, innermost last
+    packers: tuple[Any, ...] = ()  # (pack, unpack) of the saved_tensors_hooks that are open, innermost last
     refused: str | None = None  # why saved_tensors_hooks may not be opened
     level: Any = None  # the open level of forward mode
     quiet = False  # within a level everything is recorded; whether the user asked for no recording
     watched = False  # whether one of these wants to see every new node
     walk: Any = None  # the backward walk that is going on
-    layers: tuple = ()  # the `vmap`s that are running, innermost last
+    layers: tuple[Any, ...] = ()  # the `vmap`s that are running, innermost last
 
 
 state = _State()

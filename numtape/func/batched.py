@@ -348,7 +348,7 @@ class Batched(Tensor):
 
     __hash__ = object.__hash__
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"BatchedTensor(lvl={self._layer.depth + 1}, bdim=0, value=\n    {self._value!r}\n)"
 
     def _ask(self, *args: Any, **kwargs: Any) -> Any:
@@ -383,14 +383,18 @@ class Batched(Tensor):
 
 # ------------------------------------------------------------------------------------------------ recognising batches
 _lock = threading.Lock()
-_done = False
+_exchanged: dict = {}  # the functions that know no batches, and those that do
+
+
+def recognising(function: Any) -> Any:
+    "The function, or the one that was put in its place."
+    return _exchanged.get(function, function) if type(function) is FunctionType else function
 
 
 def recognise() -> None:
     "Put the question for batches before the public functions and methods, once, when they are first needed."
-    global _done
     with _lock:
-        if _done:
+        if _exchanged:
             return
         importlib.import_module("numtape.nn.functional")
         rules = importlib.import_module("numtape.func.rules")  # fills RULES and DRAWS
@@ -423,7 +427,7 @@ def recognise() -> None:
             for name, value in list(vars(module).items()):
                 if callable(value) and getattr(value, "__module__", "").startswith("numtape.nn.") and not isinstance(value, type) and not name.startswith("_"):
                     setattr(module, name, _through(name, value))
-        _done = True
+        _exchanged.update(swapped)
 
 
 _UNTOUCHED = {"__new__", "__init__", "__init_subclass__", "__subclasshook__", "__class__", "__getattribute__", "__setattr__", "__delattr__", "__dir__", "__sizeof__",

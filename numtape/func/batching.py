@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numtape as nt
 from numtape.autograd._trees import flatten, unflatten
-from numtape.func.batched import Batched, Layer, NoRule, Randomness, recognise
+from numtape.func.batched import Batched, Layer, NoRule, Randomness, recognise, recognising
 
 
 def _per_leaf(dims: Any, tree: Any, error: Callable) -> list:
@@ -99,7 +100,8 @@ def vmap(func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
         if chunk_size is None or chunk_size >= size:
             return _run(func, leaves, structure, dims, size, randomness, out_dims, None)
         start = nt.get_rng_state()
-        parts, shape, places = [], None, []
+        places: list = []
+        parts, shape = [], None
         for first in range(0, size, chunk_size):
             count = min(chunk_size, size - first)
             if randomness == "same":
@@ -119,11 +121,16 @@ def _run(func: Callable, leaves: list, structure: Any, dims: list, size: int, ra
     with Layer(size, randomness) as layer:
         args, kwargs = unflatten(structure, [t if d is None else layer.wrap(t.movedim(d, 0) if d else t) for t, d in zip(leaves, dims)])
         try:
-            found = func(*args, **kwargs)
-        except NoRule as problem:
-            raise NotImplementedError(
-                f"vmap({_name(func)}): a function of numtape was called by a reference that vmap does not know; call it by its name, as numtape.cat, or as a method"
-            ) from problem
+            found = recognising(func)(*args, **kwargs)
+        except NoRule:  # a function of ours that was kept somewhere before any `vmap` ran
+            layer.__exit__()
+            warnings.warn(
+                f"vmap({_name(func)}): a function of numtape was called by a reference that vmap does not know, so the function is called for one example after "
+                "another; call it by its name, as numtape.cat, or as a method",
+                stacklevel=3,
+            )
+            nt.set_rng_state(nt.tensor(random.start))
+            found = layer.loop(func, args, kwargs)
     if randomness == "error":
         random.after()
     values, shape = flatten(found)
