@@ -395,6 +395,24 @@ def _getitem(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any
     return _rows_of_each(layer, value, places)
 
 
+@rule("setitem_")
+def _setitem(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
+    x, index, new = args
+    if isinstance(new, Tensor) and layer.has(new) and not layer.has(x):
+        refuse_shared(layer, function, x)
+    index = index if isinstance(index, tuple) else (index,)
+    if not layer.has(x) or not all(_is_index(i) for i in index):
+        return NotImplemented
+    index = (slice(None), *index)
+    if isinstance(new, Tensor):
+        ndim = x._value[index].ndim - 1
+        if new.ndim > ndim:
+            return NotImplemented
+        new = layer.aligned(new, ndim)
+    function(x._value, index, new)
+    return None
+
+
 @rule("index_select")
 def _index_select(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any:
     if kwargs or len(args) != 3 or layer.has(args[2]) or not args[0].ndim:
