@@ -28,12 +28,15 @@ __all__ = [
 
 
 def _listed(value) -> list:
-    if not isinstance(value, (list, tuple)) or hasattr(value, "output_nr"):
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    if hasattr(value, "output_nr"):
         value = [value]
-    if any(hasattr(t, "output_nr") for t in value):  # places on the tape stand for tensors
-        from numtape.autograd.graph import tensor_of
+    for t in value:
+        if isinstance(t, tuple):  # a place on the tape stands for a tensor
+            from numtape.autograd.graph import tensor_of
 
-        value = [tensor_of(t) for t in value]
+            return [tensor_of(t) for t in value]
     return list(value)
 
 

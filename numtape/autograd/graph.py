@@ -139,22 +139,23 @@ def register_multi_grad_hook(tensors, fn, *, mode: str = "all"):
         def hook(gradient):
             walk = _state.walk
             with lock:
-                for other in [w for w in ongoing if w.done]:
+                for other in [key for key, (_, _, w) in ongoing.items() if w[0] is None]:
                     del ongoing[other]
-                first = walk not in ongoing
+                first = id(walk) not in ongoing
                 if first:
-                    coming = tape.reached(walk.roots)
-                    if walk.needed is not None:
-                        coming &= walk.needed
-                    ongoing[walk] = [sum(e in coming for e in edges), [None] * len(edges)]
-                found = ongoing[walk]
+                    roots, needed = walk[:2]
+                    coming = tape.reached(roots)
+                    if needed is not None:
+                        coming &= needed
+                    ongoing[id(walk)] = [sum(e in coming for e in edges), [None] * len(edges), walk]
+                found = ongoing[id(walk)]
                 found[0] -= 1
                 found[1][i] = gradient
             if mode == "any":
                 if first:
                     fn(gradient)
             elif not found[0]:
-                del ongoing[walk]
+                del ongoing[id(walk)]
                 fn(found[1])
 
         return hook

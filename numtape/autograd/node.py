@@ -203,7 +203,7 @@ def watch(node: Node) -> None:
     """Show a new node to the modes that want to see it: anomaly, packing, forward mode."""
     state = mode.state
     if state.anomaly:
-        node.rare = {"trace": place(), "within": None if state.walk is None else state.walk.node}
+        node.rare = {"trace": place(), "within": None if state.walk is None else state.walk[2]}
     if state.packers and node.versions is not None:
         pack(node)
     if state.level is not None:

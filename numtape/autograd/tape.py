@@ -51,15 +51,8 @@ __all__ = [
 ]
 
 
-class Walk:
-    """A backward walk that is going on: where it started, the edges it is limited to (None: no limit), the node that is run."""
-
-    __slots__ = ("around", "done", "needed", "node", "roots")
-
-    def __init__(self, roots, needed, around):
-        self.roots, self.needed, self.around, self.node, self.done = roots, needed, around, None, False
-
-
+# A backward walk that is going on, `mode.state.walk`, is a list: where it started (None when it is over), the edges it is limited to (None: no
+# limit), the node that is run (in anomaly mode), and the walk around it.
 def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True, cut=False):
     """Walk from `roots` (tensors) with their gradients.
 
@@ -80,7 +73,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
         state.level.flush()
         create_graph = True
     state.enabled = create_graph
-    state.walk = walk = Walk(roots, needed, state.walk)
+    state.walk = walk = [roots, needed, None, state.walk]
     anomaly = state.anomaly
     try:
         for root, gradient in zip(roots, gradients):
@@ -102,7 +95,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 targets[node] = gradient
                 if cut or not any(e in needed for e in node.inputs if e is not None):
                     continue
-            walk.node = node
+            if anomaly:
+                walk[2] = node
             try:
                 parts = node.pull(node, gradient)
                 if node.rare is not None and "post" in node.rare:
@@ -148,8 +142,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
             gradient = None
     finally:
         state.enabled = before
-        state.walk, walk.done = walk.around, True
-        walk.roots = walk.node = None
+        state.walk = walk[3]
+        walk[0] = walk[2] = None
     if wanted is None:
         return None
     if accumulate:
@@ -262,7 +256,12 @@ def reached(roots) -> set:
 def _leading_to(targets, roots) -> set:
     """All nodes from which an edge in `targets` can be reached, and those edges."""
     needed = set(targets)
-    oldest = min((edge.seq if type(edge) is Node else 0 for edge in targets), default=0)  # nothing older leads there
+    oldest = 0  # nothing older leads there
+    for edge in targets:
+        if type(edge) is not Node:
+            oldest = 0
+            break
+        oldest = edge.seq if not oldest or edge.seq < oldest else oldest
     seen: set = set()
     stack = [(edge_of(r), False) for r in roots]
     while stack:
