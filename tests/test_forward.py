@@ -246,3 +246,25 @@ def test_functional_derivatives_of_higher_order(torch):
 
     for i, (mine, theirs) in enumerate(zip(all_of(nt), all_of(torch))):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-11, err_msg=str(i))
+
+
+def test_gradcheck_of_forward_mode():
+    x, w = (nt.from_numpy(data(3, 3, seed=k)).requires_grad_() for k in (0, 1))
+    assert nt.autograd.gradcheck(lambda x, w: ((x @ w).softmax(1), x.sort(1)[0].cumsum(0)), (x, w), check_forward_ad=True, fast_mode=True)
+
+    class Wrong(nt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t * 3
+
+    assert nt.autograd.gradcheck(Wrong.apply, (x,))
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        nt.autograd.gradcheck(Wrong.apply, (x,), check_forward_ad=True)

@@ -138,6 +138,8 @@ def register_multi_grad_hook(tensors, fn, *, mode: str = "all"):
     def hook_of(i):
         def hook(gradient):
             walk = _state.walk
+            if walk is None:
+                return  # this walk began before the hook was registered
             with lock:
                 for other in [key for key, (_, _, w) in ongoing.items() if w[0] is None]:
                     del ongoing[other]
@@ -160,6 +162,7 @@ def register_multi_grad_hook(tensors, fn, *, mode: str = "all"):
 
         return hook
 
+    tape.shown.append(None)  # from now on
     return Both(*[t.register_hook(hook_of(i)) for i, t in enumerate(tensors)])
 
 

@@ -51,8 +51,9 @@ __all__ = [
 ]
 
 
-# A backward walk that is going on, `mode.state.walk`, is a list: where it started (None when it is over), the edges it is limited to (None: no
-# limit), the node that is run (in anomaly mode), and the walk around it.
+# A backward walk that is going on is shown as `mode.state.walk` in anomaly mode, and where `shown` has something. It is a list: where it started
+# (None when it is over), the edges it is limited to (None: no limit), the node that is run (in anomaly mode), and the walk around it.
+shown: list = []
 def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True, cut=False):
     """Walk from `roots` (tensors) with their gradients.
 
@@ -69,12 +70,15 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
         targets = {edge: None for edge in wanted if edge is not None}
         needed = _leading_to(targets, roots)
     state, before = mode.state, mode.state.enabled
-    if state.level is not None:  # gradients have tangents too
-        state.level.flush()
-        create_graph = True
+    walk, anomaly = None, False
+    if state.watched:
+        anomaly = state.anomaly
+        if state.level is not None:  # gradients have tangents too
+            state.level.flush()
+            create_graph = True
+    if anomaly or shown:
+        state.walk = walk = [roots, needed, None, state.walk]
     state.enabled = create_graph
-    state.walk = walk = [roots, needed, None, state.walk]
-    anomaly = state.anomaly
     try:
         for root, gradient in zip(roots, gradients):
             edge = edge_of(root)
@@ -142,8 +146,9 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
             gradient = None
     finally:
         state.enabled = before
-        state.walk = walk[3]
-        walk[0] = walk[2] = None
+        if walk is not None:
+            state.walk = walk[3]
+            walk[0] = walk[2] = None
     if wanted is None:
         return None
     if accumulate:
