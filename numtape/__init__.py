@@ -17,6 +17,7 @@ from math import e, inf, nan, pi
 
 from numtape import autograd, dtypes, kernels
 from numtape.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from numtape.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from numtape.device import device, get_default_device, set_default_device
 from numtape.dtypes import (
     bfloat16,

@@ -11,7 +11,6 @@ tensor([], size=(0, 3))
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -160,34 +159,6 @@ class _rows(list):
 
 
 # ------------------------------------------------------------------------------------------------ the whole
-# Nodes whose PyTorch name is not their own in capitals.
-_NODE_NAMES = {
-    "as_strided_scatter": "CopySlices", "copy_": "CopyBackwards", "to": "ToCopyBackward0", "add_scaled": "AddBackward0",
-    "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0", "truncate_divide": "DivBackward2",
-    "softplus_unit": "SoftplusBackward0", "_upper": "TriuBackward0", "_lower": "TrilBackward0", "_finite": "NanToNumBackward0",
-    "_prelu": "PreluKernelBackward0", "selu": "EluBackward0", "standard": "NativeLayerNormBackward0", "layer_norm": "NativeLayerNormBackward0",
-    "batch_norm": "NativeBatchNormBackward0", "cross_entropy": "NllLossBackward0", "conv_transpose": "ConvolutionBackward0",
-    "det": "LinalgDetBackward0", "slogdet": "LinalgSlogdetBackward0", "inv": "LinalgInvExBackward0", "pinv": "LinalgPinvBackward0",
-    "solve": "LinalgSolveExBackward0", "cholesky": "LinalgCholeskyExBackward0", "qr": "LinalgQrBackward0", "svd": "LinalgSvdBackward0",
-    "eigh": "LinalgEighBackward0", "eig": "LinalgEigBackward0",
-}  # fmt: skip
-_NUMBERED = {"sum", "mean", "prod"}  # the form with dims is number 1
-
-
-def node_name(node, shape: tuple[int, ...] = ()) -> str:
-    """The name PyTorch gives a recorded operation with a result of this shape: mul is MulBackward0, a user's own Function Double is DoubleBackward."""
-    if node.inputs and not isinstance(node.inputs[0], Tensor) and getattr(node.inputs[0], "name", None) == node.name and node.name[:1].isupper():
-        return f"{node.name}Backward"
-    name = node.name.removeprefix("row_")
-    if name in ("matmul", "linear") and len(shape) == 2:
-        return "AddmmBackward0" if name == "linear" and len(node.inputs) > 2 and node.inputs[2] is not None else "MmBackward0"
-    if name in _NODE_NAMES:
-        return _NODE_NAMES[name]
-    number = 1 if name in _NUMBERED and shape or name == "pow" and node.saved and isinstance(node.saved[1], Tensor) else 0
-    joined = "".join(part.capitalize() for part in name.strip("_").split("_"))
-    return re.sub(r"(?<=\d)[a-z]", lambda found: found[0].upper(), joined) + f"Backward{number}"
-
-
 def _suffixes(t: Tensor) -> list[str]:
     """What is said of a tensor after its elements."""
     kind, said = t.dtype, []
@@ -199,7 +170,7 @@ def _suffixes(t: Tensor) -> list[str]:
     if kind not in usual:
         said.append(f"dtype={kind}")
     if t.grad_fn is not None:
-        said.append(f"grad_fn=<{node_name(t.grad_fn, t._spec.shape)}>")
+        said.append(f"grad_fn=<{t.grad_fn.name()}>")
     elif t.requires_grad:
         said.append("requires_grad=True")
     return said

@@ -9,6 +9,7 @@ import numpy as np
 
 from numtape import autograd, dtypes, storage
 from numtape.autograd import mode, tape
+from numtape.autograd.handles import Handle
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
 from numtape.layout import CHANNELS_LAST, contiguous_strides, format_strides
@@ -235,7 +236,7 @@ class Tensor:
 
     def register_hook(self, hook):
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if anything, takes its place."""
-        if not self._requires_grad:
+        if not tape.needs_grad(self):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         node = self._current_node()
         if node is None:
@@ -246,18 +247,20 @@ class Tensor:
 
     def register_post_accumulate_grad_hook(self, hook):
         """Call `hook(tensor)` after `.grad` of this leaf was accumulated."""
-        if not self._requires_grad or not self.is_leaf:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors or tensors that require no grad")
+        if not tape.needs_grad(self):
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if self._post_hooks is None:
             self._post_hooks = {}
         return Handle(self._post_hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf tensor in `.grad` too."""
-        if not self._requires_grad:
+        if not tape.needs_grad(self):
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         node = self._current_node()
-        if node is not None:
+        if node is not None and not self.retains_grad:
             node.hook_table()
             node.rare["retain"] = [*(node.note("retain") or ()), weakref.ref(self)]
 
@@ -431,26 +434,6 @@ def _real(value):
     return value
 
 
-class Handle:
-    """What registering a hook returns; `remove()` takes the hook away."""
-
-    _count = 0
-
-    def __init__(self, hooks: dict, hook):
-        Handle._count += 1
-        self.hooks, self.id = hooks, Handle._count
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.remove()
-
-
 # ------------------------------------------------------------------------------------------------ making tensors
 def make(memory, spec: Spec) -> Tensor:
     """A tensor over a whole storage."""
@@ -515,6 +498,8 @@ def check_inplace(tensor: Tensor, name: str) -> None:
     base = tensor._base
     if base is not None and base._spec.dtype is not tensor._spec.dtype and mode.state.enabled and (tape.needs_grad(base) or tape.needs_grad(tensor)):
         raise RuntimeError(f"{name}: writing to a {tensor.dtype.name} view of a {base.dtype.name} tensor cannot be recorded; build the tensor anew instead")
+    if mode.state.level is not None:
+        mode.state.level.flush()
     if mode.state.enabled and tape.needs_grad(tensor):
         if tensor.is_leaf:
             raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")

@@ -115,7 +115,7 @@ def test_errors_of_transforms():
     ]:  # fmt: skip
         with pytest.raises(RuntimeError, match=problem):
             call()
-    for problem, call in [("same size", lambda: nt.vmap(nt.add)(a, v)), ("in_dims", lambda: nt.vmap(nt.add, in_dims=(0,))(a, a)), ("mapped", lambda: nt.vmap(nt.sin, in_dims=None)(a))]:
+    for problem, call in [("same size", lambda: nt.vmap(nt.add)(a, v)), ("in_dims", lambda: nt.vmap(nt.add, in_dims=(0,))(a, a)), ("at least one", lambda: nt.vmap(nt.sin, in_dims=(None,))(a))]:
         with pytest.raises(ValueError, match=problem):
             call()
 

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from numtape.autograd import mode, tape
+from numtape.autograd.anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 from numtape.autograd.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
-__all__ = ["Function", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "forward_ad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 
 def _listed(value) -> list:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    if hasattr(value, "output_nr"):
+        value = [value]
+    for t in value:
+        if isinstance(t, tuple):  # a place on the tape stands for a tensor
+            from numtape.autograd.graph import tensor_of
+
+            return [tensor_of(t) for t in value]
+    return list(value)
 
 
 def _seeds(outputs: list, gradients, name: str) -> list:
@@ -81,6 +109,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     (tensor(6.),)
     """
     outputs, targets = _listed(outputs), _listed(inputs)
+    if mode.state.layers and any(hasattr(t, "_layer") for t in (*outputs, *targets)):
+        return mode.state.layers[-1].grad(outputs, targets, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     for t in targets:
         if not tape.needs_grad(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad")
@@ -101,26 +131,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(result)
 
 
-class set_detect_anomaly:
-    """Remember where each operation was recorded, and name the place when its derivative fails."""
-
-    def __init__(self, enabled: bool = True, check_nan: bool = True):
-        self.previous = mode.state.anomaly
-        mode.state.anomaly = enabled
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exc_info):
-        mode.state.anomaly = self.previous
-
-
-detect_anomaly = set_detect_anomaly
-
-
 def __getattr__(name: str):
     """`Function`, `gradcheck`, `gradgradcheck`, `functional` and others, loaded when first asked for."""
-    if name in ("functional", "recompute"):
+    if name in ("functional", "recompute", "graph", "forward_ad", "function"):
         from importlib import import_module
 
         return import_module(f"numtape.autograd.{name}")

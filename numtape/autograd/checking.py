@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from numtape import autograd
-from numtape.autograd import mode
+from numtape.autograd import forward_ad, mode
+from numtape.autograd.derivatives import unit_like
 
 
 class GradcheckError(RuntimeError):
@@ -27,8 +28,12 @@ def _check_inputs(inputs):
     return inputs, checked
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True) -> bool:
+def gradcheck(
+    func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, check_forward_ad=False, check_backward_ad=True, fast_mode=False
+) -> bool:
     """Whether the derivatives of `func(*inputs)` agree with central differences; inputs are float64.
+
+    With `check_forward_ad` those of forward mode, too. `fast_mode` changes nothing: all elements are looked at.
 
     Raises `RuntimeError` naming input, output and the largest difference, or returns False if `raise_exception` is False.
 
@@ -48,13 +53,28 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
                     if output.requires_grad:
                         row = autograd.grad(flat_output[k], t, retain_graph=True, allow_unused=True)[0]
                     rows.append([0.0] * t.numel() if row is None else row.reshape(-1).tolist())
-                numerical = _numerical(func, inputs, t, o, eps)
-                _compare(rows, numerical, next(i for i, a in enumerate(inputs) if a is t), o, atol, rtol)
+                numerical, place = _numerical(func, inputs, t, o, eps), next(i for i, a in enumerate(inputs) if a is t)
+                if check_backward_ad:
+                    _compare(rows, numerical, place, o, atol, rtol)
+                if check_forward_ad:
+                    _compare(_pushed(func, inputs, t, o), numerical, place, o, atol, rtol)
     except GradcheckError:
         if raise_exception:
             raise
         return False
     return True
+
+
+def _pushed(func, inputs, t, o):
+    """The Jacobian of output o with respect to t by forward mode: rows are outputs."""
+    columns = []
+    for k in range(t.numel()):
+        with forward_ad.dual_level():
+            moved = forward_ad.make_dual(t.detach(), unit_like(t, k))
+            output = _outputs(func, tuple(moved if a is t else a for a in inputs))[o]
+            found = forward_ad.unpack_dual(output).tangent
+            columns.append([0.0] * output.numel() if found is None else found.detach().reshape(-1).tolist())
+    return [list(row) for row in zip(*columns)] if columns else []
 
 
 def _numerical(func, inputs, t, o, eps):

@@ -3,14 +3,13 @@
 `Followed` runs a function on twins of its inputs. Where all that its outputs hang on are these twins, nothing outlives the call and
 derivatives are plain; where they hang on more (an outer derivative, parameters that require grad), derivatives are recorded.
 
-Forward mode is reverse mode twice: v -> J' v is linear, and the derivative of that map is J. So it costs about three times as much as the
-function and, unlike a true forward mode, the memory of a backward pass.
+Products with the Jacobian go backwards (`pull`) or forwards (`pusher`, see `forward.py`) along the tape of one call of the function.
 """
 
 from __future__ import annotations
 
 from numtape import autograd
-from numtape.autograd import mode, tape
+from numtape.autograd import forward, mode, tape
 
 
 def is_tensor(value) -> bool:
@@ -23,15 +22,16 @@ class Followed:
 
     def __init__(self, function, inputs, name: str, record: bool | None = None):
         outside = mode.state.enabled
+        self.layers = mode.state.layers  # each example of a `vmap` has inputs of its own
         with mode.enable_grad():
-            self.inputs = [twin(t, outside) for t in inputs]
+            self.inputs = [twin(t, outside) for t in (map(self.layers[-1].spread, inputs) if self.layers else inputs)]
             outputs = function(self.inputs)
         for t in outputs:
             if not is_tensor(t):
                 raise TypeError(f"{name}: expected the function to return tensors, got {type(t).__name__}")
         self.outputs = outputs
-        own = {t for t in self.inputs if t._node is None}
-        self.record = outside and reaches_beyond(outputs, own) if record is None else record
+        own = {t for t in map(plain, self.inputs) if t._node is None}
+        self.record = outside and reaches_beyond(map(plain, outputs), own) if record is None else record
 
     def values(self):
         """The outputs for the caller: connected to what is outside, or to nothing."""
@@ -39,6 +39,8 @@ class Followed:
 
     def pull(self, cotangents, keep=True, record=None):
         """The gradients of the inputs for gradients of the outputs: J' v. Zeros where nothing depends on an input."""
+        if mode.state.layers and mode.state.layers is not self.layers:  # gradients of a `vmap` within which the function was not called
+            return mode.state.layers[-1].by_example(lambda *cotangents: self.pull(cotangents, True, record), cotangents, self.layers)
         record = self.record or any(c._requires_grad for c in cotangents if c is not None) and mode.state.enabled if record is None else record
         pairs = [(o, c) for o, c in zip(self.outputs, cotangents) if tape.needs_grad(o) and c is not None]
         if not pairs:
@@ -50,26 +52,29 @@ class Followed:
         return [t.new_zeros(t.shape) if g is None else g for t, g in zip(self.inputs, found)]
 
     def pusher(self):
-        """v -> J v as a function of lists: the derivative of the pull."""
-        seeds = [o.detach().new_zeros(o.shape).requires_grad_() if tape.needs_grad(o) else None for o in self.outputs]
-        connected = [s for s in seeds if s is not None]
-        pulled = self.pull(seeds, record=True) if connected else []
+        """v -> J v as a function of lists: tangents carried forwards along the tape."""
+        layers, within = self.layers, lambda t: t
+        outputs = self.outputs
+        if layers:
+            within = layers[-1].spread
+            outputs = [within(t) for t in outputs]
+        carried = forward.Push(map(plain, self.inputs), list(map(plain, outputs)))
 
         def push(tangents):
+            if mode.state.layers and mode.state.layers is not layers:
+                return mode.state.layers[-1].by_example(lambda *tangents: push(tangents), tangents, layers)
             record = self.record or any(t._requires_grad for t in tangents) and mode.state.enabled
-            pairs = [(p, t) for p, t in zip(pulled, tangents) if tape.needs_grad(p)]
-            found = iter(())
-            if pairs:
-                with mode.enable_grad():
-                    first, second = [p for p, _ in pairs], [t for _, t in pairs]
-                    found = iter(autograd.grad(first, connected, second, retain_graph=True, create_graph=record, allow_unused=True))
-            result = []
-            for output, seed in zip(self.outputs, seeds):
-                g = next(found, None) if seed is not None else None
-                result.append(output.new_zeros(output.shape) if g is None else g)
-            return result
+            found = carried([plain(within(t)) for t in tangents], record)
+            if layers:
+                found = [None if t is None else layers[-1].wrap_all(t, layers) for t in found]
+            return [o.new_zeros(o.shape) if t is None else t for o, t in zip(self.outputs, found)]
 
         return push
+
+
+def plain(t):
+    """The tensor with the batches of all running `vmap`s in front."""
+    return t._layer.plain(t) if hasattr(t, "_layer") else t
 
 
 def twin(t, connected: bool):
@@ -97,7 +102,7 @@ def reaches_beyond(outputs, own) -> bool:
 def unit_like(t, k: int):
     """Zeros like t with a 1 at its k-th element."""
     with mode.no_grad():
-        found = t.detach().new_zeros((t._spec.numel,))
+        found = plain(t).detach().new_zeros((t.numel(),))
         found[k] = 1
         return found.reshape(t.shape)
 
@@ -116,7 +121,7 @@ def jacobian_by_rows(followed: Followed) -> list:
     result = []
     for i, output in enumerate(followed.outputs):
         rows = []
-        for k in range(output._spec.numel):
+        for k in range(output.numel()):
             cotangents = [None] * len(followed.outputs)
             cotangents[i] = unit_like(output, k)
             rows.append(followed.pull(cotangents))
@@ -134,17 +139,17 @@ def jacobian_by_columns(followed: Followed) -> list:
     columns: list = [[] for _ in followed.inputs]
     zeros = [t.detach().new_zeros(t.shape) for t in followed.inputs]
     for j, t in enumerate(followed.inputs):
-        for k in range(t._spec.numel):
+        for k in range(t.numel()):
             columns[j].append(push([unit_like(t, k) if i == j else z for i, z in enumerate(zeros)]))
     result = []
     for i, output in enumerate(followed.outputs):
         by_input = []
         for j, t in enumerate(followed.inputs):
-            shape, rank = tuple(t.shape), t._spec.ndim
+            shape, rank = tuple(t.shape), t.ndim
             if not columns[j]:
                 by_input.append(output.new_zeros((*output.shape, *shape)))
                 continue
             whole = stacked([c[i] for c in columns[j]], shape)
-            by_input.append(whole.permute((*range(rank, whole._spec.ndim), *range(rank))))
+            by_input.append(whole.permute((*range(rank, whole.ndim), *range(rank))))
         result.append(by_input)
     return result

@@ -151,7 +151,7 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
 
 
 def jvp(func, inputs, v=None, create_graph=False, strict=False):
-    """func(*inputs), and the product of the Jacobian with v, shaped like the inputs; by reverse mode twice.
+    """func(*inputs), and the product of the Jacobian with v, shaped like the inputs, in forward mode.
 
     >>> import numtape as nt
     >>> nt.autograd.functional.jvp(lambda x: x * x, nt.tensor([1.0, 2.0]), nt.ones(2))

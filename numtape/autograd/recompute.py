@@ -8,16 +8,8 @@ from __future__ import annotations
 
 from numtape.autograd import mode, tape
 from numtape.autograd._trees import flatten, unflatten
-from numtape.autograd.function import Grads
-
-
-class _Edge:
-    """Stands for a tensor whose gradient is wanted, of which only its node is known."""
-
-    _base, _requires_grad = None, True
-
-    def __init__(self, node):
-        self._node = node
+from numtape.autograd.graph import Standing
+from numtape.autograd.tape import Part
 
 
 def recomputed(run):
@@ -42,7 +34,7 @@ def recomputed(run):
                 raise RuntimeError(f"checkpoint: result {i} has shape {tuple(again[i].shape)} when computed again, it had {tuple(leaves_specs[i].shape)}")
             roots.append(again[i])
             seeds.append(g)
-        targets = [edge if type(edge) is not tape.Node else _Edge(edge) for edge in edges]
+        targets = [edge if type(edge) is not tape.Node else Standing(edge) for edge in edges]
         return tape.backward(roots, seeds, retain_graph=recording, create_graph=recording, inputs=targets, accumulate=False, cut=True)
 
     leaves_specs = [getattr(t, "_spec", None) for t in leaves]
@@ -50,7 +42,7 @@ def recomputed(run):
     for i in places:
         if tape.edge_of(leaves[i]) in inner:  # else it was handed through
             out = leaves[i].detach()
-            out._node, out._requires_grad = tape.Node("checkpoint", (node,), lambda n, g, i=i: (Grads({i: g}),), out._spec), True
+            out._node, out._requires_grad = tape.Node("checkpoint", (node,), Part(i), out._spec), True
             leaves[i] = out
     return unflatten(structure, leaves)
 

@@ -1,6 +1,6 @@
-"""The tape: what an operation leaves behind for its derivative, and the backward walk over it.
+"""The tape: the backward walk over what operations left behind for their derivatives.
 
-Each recorded output has a `Node`: edges to what it was computed from, and `pull`, which turns the gradient of the output
+Each recorded output has a `Node` (see `node.py`): edges to what it was computed from, and `pull`, which turns the gradient of the output
 into the gradients of the inputs. An edge is a node, or a leaf tensor, or None. The walk goes newest first through a heap
 of sequence numbers, so each node runs once, after all its gradients have arrived, and no recursion is involved.
 
@@ -9,118 +9,51 @@ Tensors are met by protocol here (`+`, `add_`, `clone`, their underscored fields
 
 from __future__ import annotations
 
-import itertools
-import os
+import traceback
+import warnings
 from heapq import heappop, heappush
 from sys import getrefcount
 
 from numtape.autograd import mode
+from numtape.autograd.handles import Both, Handle
+from numtape.autograd.node import (
+    AccumulateGrad,
+    Grads,
+    Node,
+    Part,
+    _next,
+    edge_of,
+    freed,
+    needs_grad,
+    overwritten,
+    pack,
+    unpacked,
+    watch,
+)
 
-_next = itertools.count(1).__next__
-
-
-_package = os.path.dirname(os.path.dirname(__file__))
-
-
-def place() -> list:
-    """The frames of the user's code that are being run."""
-    import traceback
-
-    return [f for f in traceback.extract_stack() if not f.filename.startswith(_package)]
-
-
-class Node:
-    """One recorded operation.
-
-    `saved` holds what its rules named (arguments in order, then the result), `versions` the storage versions they were saved
-    at. `rare` holds what few nodes have: hooks, tensors that retain their gradient, the forward call's place.
-    """
-
-    __slots__ = ("__weakref__", "inputs", "name", "op", "pull", "rare", "saved", "seq", "spec", "versions")
-
-    def __init__(self, name, inputs, pull, spec=None):
-        self.seq = _next()
-        self.name, self.inputs, self.pull, self.spec = name, inputs, pull, spec
-        self.op = self.saved = self.versions = None
-        self.rare = {"trace": place()} if mode.state.anomaly else None
-
-    def note(self, key):
-        """The value of a rare property, or None."""
-        return None if self.rare is None else self.rare.get(key)
-
-    def hook_table(self) -> dict:
-        """The hooks of this node's gradient."""
-        if self.rare is None:
-            self.rare = {}
-        return self.rare.setdefault("hooks", {})
-
-    def __repr__(self) -> str:
-        return f"<{''.join(p.capitalize() for p in self.name.strip('_').split('_'))}Backward>"
-
-    @property
-    def next_functions(self):
-        """The nodes of the inputs, as PyTorch lists them."""
-        return tuple((edge, 0) for edge in self.inputs)
-
-    def save(self, *tensors):
-        """Keep tensors for `pull`, to be had back through `unpack`; None stays None."""
-        self.saved = tensors
-        self.versions = tuple(None if t is None else t._storage.version for t in tensors)
-
-    def unpack(self):
-        """The saved tensors, unless they were freed or overwritten since."""
-        if self.saved is None:
-            raise RuntimeError(freed(self))
-        for t, version in zip(self.saved, self.versions):
-            if t is not None and version is not None and t._storage.version != version:
-                raise RuntimeError(overwritten(self, t._spec, t._storage, version))
-        return self.saved
-
-    def release(self):
-        """Drop what was saved; a second walk through here is an error."""
-        if self.versions is not None:
-            self.saved = self.versions = None
-            self.pull = _pull_freed
+__all__ = [
+    "AccumulateGrad",
+    "Both",
+    "Grads",
+    "Handle",
+    "Node",
+    "Part",
+    "_next",
+    "backward",
+    "edge_of",
+    "freed",
+    "needs_grad",
+    "overwritten",
+    "pack",
+    "reached",
+    "unpacked",
+    "watch",
+]
 
 
-def freed(node) -> str:
-    return (
-        f"{node.name}: Trying to backward through the graph a second time, but the values saved for it were freed by the first "
-        "backward. Give the first one retain_graph=True if you need to go through the graph again."
-    )
-
-
-def overwritten(node, spec, storage, version) -> str:
-    by = f" by {storage.writer}" if getattr(storage, "writer", None) else ""
-    return (
-        f"one of the variables needed for gradient computation has been modified by an inplace operation: {node.name} saved a "
-        f"{spec.dtype.name} tensor of shape {tuple(spec.shape)} at version {version}, and it was then overwritten{by} "
-        f"(now at version {storage.version}). Use an out-of-place operation there, or clone() the tensor first."
-    )
-
-
-def _pull_freed(node, gradient):
-    raise RuntimeError(freed(node))
-
-
-def needs_grad(tensor) -> bool:
-    """Whether `tensor` requires grad; a view may have come to it through its base."""
-    if tensor._requires_grad:
-        return True
-    base = tensor._base
-    if base is not None and base._requires_grad and tensor._seen != base._generation:
-        tensor._current_node()
-    return tensor._requires_grad
-
-
-def edge_of(tensor):
-    """Where the gradient of `tensor` goes: its node, itself if it is a leaf that requires grad, or None."""
-    if tensor._base is not None:
-        return (tensor._current_node() or tensor) if needs_grad(tensor) else None
-    return (tensor._node or tensor) if tensor._requires_grad else None
-
-
-# ------------------------------------------------------------------------------------------------ the walk
+# A backward walk that is going on is shown as `mode.state.walk` in anomaly mode, and where `shown` has something. It is a list: where it started
+# (None when it is over), the edges it is limited to (None: no limit), the node that is run (in anomaly mode), and the walk around it.
+shown: list = []
 def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accumulate=True, cut=False):
     """Walk from `roots` (tensors) with their gradients.
 
@@ -137,6 +70,14 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
         targets = {edge: None for edge in wanted if edge is not None}
         needed = _leading_to(targets, roots)
     state, before = mode.state, mode.state.enabled
+    walk, anomaly = None, False
+    if state.watched:
+        anomaly = state.anomaly
+        if state.level is not None:  # gradients have tangents too
+            state.level.flush()
+            create_graph = True
+    if anomaly or shown:
+        state.walk = walk = [roots, needed, None, state.walk]
     state.enabled = create_graph
     try:
         for root, gradient in zip(roots, gradients):
@@ -158,17 +99,21 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 targets[node] = gradient
                 if cut or not any(e in needed for e in node.inputs if e is not None):
                     continue
+            if anomaly:
+                walk[2] = node
             try:
                 parts = node.pull(node, gradient)
+                if node.rare is not None and "post" in node.rare:
+                    parts = _after(node, gradient, parts)
+                if anomaly and state.check_nan:
+                    _check_nan(node, parts)
             except Exception as problem:
                 if node.note("trace"):
-                    import traceback
-
-                    problem.add_note("The forward call that was recorded:\n" + "".join(traceback.format_list(node.rare["trace"])))
+                    _blame(node, problem)
                 raise
             gradient = None
             if len(parts) != len(node.inputs):
-                raise RuntimeError(f"{node.name}: its derivative returned {len(parts)} gradients for {len(node.inputs)} inputs")
+                raise RuntimeError(f"{node.label}: its derivative returned {len(parts)} gradients for {len(node.inputs)} inputs")
             for edge, part in zip(node.inputs, parts):
                 if edge is None or part is None or needed is not None and edge not in needed:
                     continue
@@ -201,6 +146,9 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
             gradient = None
     finally:
         state.enabled = before
+        if walk is not None:
+            state.walk = walk[3]
+            walk[0] = walk[2] = None
     if wanted is None:
         return None
     if accumulate:
@@ -218,15 +166,66 @@ def _observe(node, gradient, create_graph):
         tensor = reference()
         if tensor is not None:
             _accumulate(tensor, gradient if create_graph else gradient.clone(), create_graph)
+    for hook in list((node.note("pre") or {}).values()):
+        changed = hook(_outputs(node, gradient))
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            gradient = Grads({i: g for i, g in enumerate(changed) if g is not None}) if type(gradient) is Grads else changed[0]
     return gradient
+
+
+def _outputs(node, gradient) -> tuple:
+    """The gradients of a node's outputs, as its hooks get them."""
+    if type(gradient) is not Grads:
+        return (gradient,)
+    count = len(getattr(node.pull, "specs", ())) or max(gradient.parts) + 1
+    return tuple(gradient.parts.get(i) for i in range(count))
+
+
+def _after(node, gradient, parts):
+    """Run the hooks that a node's own `register_hook` got, on the gradients it found."""
+    parts = tuple(parts)
+    for hook in list(node.rare["post"].values()):
+        changed = hook(parts, _outputs(node, gradient))
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != len(parts):
+                raise RuntimeError(f"hook returned incorrect number of gradients: expected {len(parts)}, got {len(changed)}")
+            parts = changed
+    return parts
 
 
 def run_hooks(hooks, gradient):
     for hook in list(hooks.values()):
         changed = hook(gradient)
         if changed is not None:
+            name = getattr(hook, "__name__", type(hook).__name__)
+            if not hasattr(changed, "_spec"):
+                raise TypeError(f"hook '{name}' should return a Tensor or None, got {type(changed).__name__}")
+            if changed._spec.shape != gradient._spec.shape:
+                raise RuntimeError(f"hook '{name}' has changed the size of value: from {tuple(gradient.shape)} to {tuple(changed.shape)}")
+            if changed._spec.dtype is not gradient._spec.dtype:
+                raise RuntimeError(f"hook '{name}' has changed the type of value: from {gradient.dtype} to {changed.dtype}")
             gradient = changed
     return gradient
+
+
+# ------------------------------------------------------------------------------------------------ anomaly
+def _check_nan(node, parts) -> None:
+    for i, part in enumerate(parts):
+        if hasattr(part, "_spec") and bool((part.detach() != part.detach()).any()):
+            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+
+
+def _blame(node, problem) -> None:
+    """Say where the forward calls were made whose derivative failed."""
+    said, current = "", node
+    while current is not None and current.note("trace"):
+        what = "The forward call that was recorded" if current is node else f"It was recorded while the derivative of {current.name()} ran, whose forward call was"
+        said += f"{what}:\n" + "".join(traceback.format_list(current.rare["trace"]))
+        current = current.note("within")
+    problem.add_note(said)
+    warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{said}", stacklevel=2)
 
 
 def _accumulate(leaf, gradient, create_graph):
@@ -246,9 +245,28 @@ def _accumulate(leaf, gradient, create_graph):
         leaf._grad = gradient
 
 
+def reached(roots) -> set:
+    """All edges that a walk from these tensors comes to."""
+    seen: set = set()
+    stack = [edge_of(r) for r in roots]
+    while stack:
+        edge = stack.pop()
+        if edge is not None and edge not in seen:
+            seen.add(edge)
+            if type(edge) is Node:
+                stack.extend(edge.inputs)
+    return seen
+
+
 def _leading_to(targets, roots) -> set:
     """All nodes from which an edge in `targets` can be reached, and those edges."""
     needed = set(targets)
+    oldest = 0  # nothing older leads there
+    for edge in targets:
+        if type(edge) is not Node:
+            oldest = 0
+            break
+        oldest = edge.seq if not oldest or edge.seq < oldest else oldest
     seen: set = set()
     stack = [(edge_of(r), False) for r in roots]
     while stack:
@@ -260,7 +278,7 @@ def _leading_to(targets, roots) -> set:
                 needed.add(node)
         elif node not in seen:
             seen.add(node)
-            if type(node) is Node:
+            if type(node) is Node and node.seq >= oldest:
                 stack.append((node, True))
                 stack.extend((e, False) for e in node.inputs if e is not None)
     return needed

@@ -37,7 +37,12 @@ class Plan:
 
 def call(op: Op, args: tuple) -> Tensor:
     """Run an elementwise op on tensors and numbers, given in the order of `op.names`."""
-    key, operands, recorded, traced = scan(op, args)
+    try:
+        key, operands, recorded, traced = scan(op, args)
+    except AttributeError:  # a batch of `vmap`, which has no spec
+        if not mode.state.layers:
+            raise
+        return mode.state.layers[-1].meet(op.name, lambda *args: call(op, args), args)
     if traced:
         return trace_call(op, args)
     plan = op.plans.get(key)
@@ -341,6 +346,8 @@ def finish(node, out: Tensor) -> None:
         node.saved.append(alias(out))
         node.versions.append(out._storage.version)
     node.spec = out._spec
+    if mode.state.packers:
+        tape.pack(node)
 
 
 def unpack(node):
@@ -348,6 +355,8 @@ def unpack(node):
     saved = node.saved
     if saved is None:
         raise RuntimeError(tape.freed(node))
+    if node.rare is not None and "packed" in node.rare:
+        return tape.unpacked(node)
     if node.versions is not None:
         for a, version in zip(saved, node.versions):
             if version is not None and a._storage.version != version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtape.autograd import mode, tape
-from numtape.dispatch import elementwise, inplace, rows
+from numtape.dispatch import elementwise, forward, inplace, rows  # noqa: F401  (forward adds itself to the pulls)
 from numtape.graph import FULL, Symbol
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
@@ -54,6 +54,8 @@ def unary(op: Op):
                 if keeps_result:
                     node.saved.append(_twin(t))
                     node.versions.append(0)
+                if _state.watched:
+                    tape.watch(node)
         return t
 
     return function
@@ -101,8 +103,7 @@ def binary(op: Op):
                 t._node = node = _new(Node)
                 t._requires_grad = True
                 node.seq = _next()
-                node.name, node.inputs, node.pull, node.op, node.spec = name, (left, right), pull, op, plan.spec
-                node.rare = {"trace": tape.place()} if _state.anomaly else None
+                node.label, node.inputs, node.pull, node.op, node.spec, node.rare = name, (left, right), pull, op, plan.spec, None
                 keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
                 if keeps_left or keeps_right or keeps_result:
                     node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
@@ -115,6 +116,8 @@ def binary(op: Op):
                         versions.append(0)
                 else:
                     node.saved, node.versions = (None, other) if number else _NEITHER, None
+                if _state.watched:
+                    tape.watch(node)
         return t
 
     def function(input, other, *, out=None):
@@ -131,8 +134,7 @@ def _node(op: Op, inputs: tuple, t: Tensor):
     """A node of an elementwise call, put on its result; the caller adds what is saved."""
     node = _new(tape.Node)
     node.seq = _next()
-    node.name, node.inputs, node.pull, node.op, node.spec = op.name, inputs, elementwise.pull, op, t._spec
-    node.rare = {"trace": tape.place()} if _state.anomaly else None
+    node.label, node.inputs, node.pull, node.op, node.spec, node.rare = op.name, inputs, elementwise.pull, op, t._spec, None
     t._node, t._requires_grad = node, True
     return node
 

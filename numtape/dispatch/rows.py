@@ -63,14 +63,14 @@ def note_linear(op: Op, x: Tensor, out: Tensor, dims, count=1) -> Tensor:
     edge = tape.edge_of(x)
     if edge is not None and out._spec.dtype.differentiable:
         out._node = node = tape.Node(op.name, (edge,) if count == 1 else (edge, *[None] * (count - 1)), pull_linear)
-        node.op, node.spec = op, (dims, x._spec)
+        node.op, node.spec = op, (dims, x._spec, out._spec)
         out._requires_grad = True
     return out
 
 
 def pull_linear(node, gradient):
     """The gradient of a sum or mean: the rule itself, which is a view."""
-    dims, spec = node.spec
+    dims, spec, _ = node.spec
     found = node.op.vjp[0](gradient, dims, spec.shape)
     return (found,) if len(node.inputs) == 1 else (found, *[None] * (len(node.inputs) - 1))
 

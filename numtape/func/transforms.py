@@ -167,7 +167,7 @@ def _tangents(name: str, call: _Call, tangents: Any) -> list:
 def jvp(func: Callable, primals: tuple, tangents: tuple, *, strict: bool = False, has_aux: bool = False) -> tuple:
     """func(*primals), and how it changes when the primals move by `tangents`: (outputs, tangents of outputs), and aux if there is.
 
-    Computed by reverse mode twice, see `numtape.autograd.derivatives`; so `func` is differentiated twice.
+    The tangents are carried along the tape of one call, see `numtape.autograd.forward`.
 
     >>> import numtape as nt
     >>> nt.func.jvp(nt.sin, (nt.zeros(2),), (nt.tensor([1.0, 2.0]),))

@@ -8,7 +8,7 @@ import numpy as np
 
 from numtape import dtypes
 from numtape.autograd.tape import needs_grad
-from numtape.device import cpu, placed, wanted
+from numtape.device import placed, wanted
 from numtape.dispatch import elementwise, inplace
 from numtape.dispatch.functions import into
 from numtape.kernels import pattern, placing

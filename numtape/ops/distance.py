@@ -7,7 +7,6 @@ from numtape.dispatch.elementwise import same_device
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import triu_indices
 from numtape.ops.copy import alike, tensor_of
-from numtape.ops.creation import arange
 from numtape.ops.define import composite, formula
 from numtape.ops.index import index_select
 from numtape.ops.linalg import matmul

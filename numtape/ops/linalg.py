@@ -274,6 +274,25 @@ def _pull_linear(node, g):
     )
 
 
+def _push_product(node, tangents):
+    a, b = node.unpack()
+    parts = [matmul(t, b) if k == 0 else matmul(a, t) for k, t in enumerate(tangents) if t is not None]
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _push_linear(node, tangents):
+    x, weight = node.unpack()
+    total = None
+    for k, t in enumerate(tangents):
+        if t is not None:
+            part = t.expand(node.spec.shape) if k == 2 else matmul(t, weight.t()) if k == 0 else matmul(x, t.t())
+            total = part if total is None else total + part
+    return total
+
+
+_pull_product.push, _pull_linear.push = _push_product, _push_linear
+
+
 # ------------------------------------------------------------------------------------------------ einsum
 @composite(domain="matmul")
 def einsum(equation, *operands):
