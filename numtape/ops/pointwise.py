@@ -213,24 +213,29 @@ def logit_(self, eps=None):
 
 
 # ------------------------------------------------------------------------------------------------ powers
-def _double(x):
-    return x.to(dtypes.float64) if isinstance(x, Tensor) else float(x)
+def _doubles(*operands):
+    """Operands in float64, or in complex128 if one of them is complex."""
+    whole = any(a.dtype.is_complex if isinstance(a, Tensor) else isinstance(a, complex) for a in operands)
+    kind, number = (dtypes.complex128, complex) if whole else (dtypes.float64, float)
+    return tuple(a.to(kind) if isinstance(a, Tensor) else number(a) for a in operands)
 
 
 @composite
 def float_power(input, exponent, *, out=None):
-    "input to the power exponent, in float64."
+    "input to the power exponent, in float64, or complex128 if one of them is complex."
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
         raise TypeError("float_power(): expected a Tensor as input or exponent, got two numbers")
-    result = calls.call(TABLE["pow"], (_double(input), _double(exponent)))
+    result = calls.call(TABLE["pow"], _doubles(input, exponent))
     return result if out is None else functions.into("float_power", result, out)
 
 
 def float_power_(self, exponent):
     """Raise to a power in float64, in place."""
-    if self._spec.dtype is not dtypes.float64:
-        raise RuntimeError(f"the base given to float_power_ has dtype {self._spec.dtype.name} but the operation's result requires dtype float64")
-    return inplace.call_into(TABLE["pow"], (self, _double(exponent)), self, "float_power_")
+    base, power = _doubles(self, exponent)
+    if base is not self:
+        kind = base._spec.dtype.name
+        raise RuntimeError(f"the base given to float_power_ has dtype {self._spec.dtype.name} but the operation's result requires dtype {kind}")
+    return inplace.call_into(TABLE["pow"], (self, power), self, "float_power_")
 
 
 @composite

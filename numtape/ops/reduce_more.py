@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from numtape.dispatch.functions import into
+from numtape.op import refuse_complex
 from numtape.ops.define import composite
 from numtape.ops.reduce import amax, amin, float_operand, mean, std, sum, var
 from numtape.ops.select import where
@@ -21,6 +22,7 @@ class aminmax_result(NamedTuple):
 @composite
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The sum of the elements over `dim`, NaN taken as zero."
+    refuse_complex("nansum", input._spec.dtype)
     x = where(input.isnan(), 0, input) if input._spec.dtype.is_floating_point else input
     return sum(x, dim, keepdim, dtype=dtype, out=out)
 
@@ -29,6 +31,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
 def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The mean of the elements over `dim` that are not NaN."
     x = float_operand("nanmean", input)
+    refuse_complex("nanmean", x._spec.dtype)
     counted = sum(x.isnan().logical_not(), dim, keepdim)
     result = nansum(x, dim, keepdim, dtype=dtype) / counted
     return result if out is None else into("nanmean", result, out)

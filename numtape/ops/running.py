@@ -9,6 +9,7 @@ from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, walks
 from numtape.op import accumulating
 from numtape.ops import scan
+from numtape.ops.complex import conj
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.creation import zeros_like
 from numtape.ops.define import composite
@@ -26,7 +27,7 @@ def _walk(name: str, body: str, outputs, inputs, d: int, *, reverse=False, impor
     if not x.numel:
         return
     lines, kind = pattern(x.device, "lines"), outputs[0]._spec.dtype
-    accumulate = "f64" if kind.is_floating_point else "i64"
+    accumulate = "c128" if kind.is_complex else "f64" if kind.is_floating_point else "i64"
     body = lines.in_order(body.format(accumulate=accumulate, code=kind.code, sign=">" if name == "cummax" else "<"))
     codes = [tuple(t._spec.dtype.code for t in group) for group in (outputs, inputs)]
     text = lines.text(name, f"{x.dtype.name} -> {kind.name}", *codes, body, imports=imports)
@@ -50,8 +51,8 @@ def recurrence(a: Tensor, b: Tensor, d: int, reverse: bool = False) -> Tensor:
 
     def pull(node, g):
         a, b = node.unpack()
-        slope = recurrence(_shifted(a, d, 0.0, not reverse), g, d, not reverse)
-        return slope * _shifted(recurrence(a, b, d, reverse), d, 0.0, reverse), slope
+        slope = recurrence(conj(_shifted(a, d, 0.0, not reverse)), g, d, not reverse)
+        return slope * conj(_shifted(recurrence(a, b, d, reverse), d, 0.0, reverse)), slope
 
     return recorded(out, "recurrence", (a, b), pull, save=(a, b))
 
@@ -77,7 +78,7 @@ def _cumprod(x: Tensor, d: int) -> Tensor:
     def pull(node, g):
         (x,) = node.unpack()
         before = _cumprod(_shifted(x, d, 1.0), d)
-        return (before * recurrence(_shifted(x, d, 0.0, True), g, d, True),)
+        return (conj(before) * recurrence(conj(_shifted(x, d, 0.0, True)), g, d, True),)
 
     return recorded(out, "cumprod", (x,), pull, save=(x,))
 

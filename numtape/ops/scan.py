@@ -61,7 +61,7 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
         return copied(x, out._spec)
     if x._spec.numel:
         source, template = x._spec.dtype, pattern(x._spec.device, "lines")
-        accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
+        accumulate = "f64" if source is dtypes.float32 else "c128" if source.is_complex else source.code if source.is_floating_point else "i64"
         body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
         text = template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
         run_lines("cumsum", text, (out, x), d, x._spec.shape[d], reverse=reverse)
