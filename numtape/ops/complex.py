@@ -10,7 +10,7 @@ from numtape.op import TABLE, Kinds, Operand, arithmetic, floating
 from numtape.ops import creation
 from numtape.ops.arithmetic import zero
 from numtape.ops.copy import tensor_of
-from numtape.ops.define import composite, elementwise, formula
+from numtape.ops.define import composite, elementwise
 from numtape.ops.select import where
 from numtape.ops.trigonometric import cos, sin
 from numtape.spec import spec_of
@@ -82,12 +82,6 @@ def _turn(g, x):
     return _complex_of(b * share * -1.0, a * share)
 
 
-@formula(inplace=False, method=False)
-def _polar_of(x, y):
-    "The complex number at distance x from zero, at angle y."
-    return _complex_of(x * cos(y), x * sin(y))
-
-
 def _leave_real(name: str) -> None:
     """Let a function hand real tensors on as they are."""
     function = TABLE[name].public
@@ -128,7 +122,7 @@ def polar(abs, angle, *, out=None):
         if not isinstance(x, Tensor):
             raise TypeError(f"polar(): argument '{name}' must be Tensor, not {type(x).__name__}")
     _pair("polar", [(abs.dtype, 0), (angle.dtype, 0)])
-    result = TABLE["_polar_of"].public(abs, angle)
+    result = _complex_of(abs * cos(angle), abs * sin(angle))
     return result if out is None else functions.into("polar", result, out)
 
 

@@ -11,6 +11,7 @@ from numtape.op import TABLE, arithmetic, floating, predicate
 from numtape.ops.activation import sigmoid
 from numtape.ops.arithmetic import maximum, minimum, zero
 from numtape.ops.compare import isinf, isnan
+from numtape.ops.complex import _real_part
 from numtape.ops.define import composite, elementwise, formula
 from numtape.ops.exponential import exp, exp2, log, log1p
 from numtape.ops.select import where
@@ -173,9 +174,13 @@ def nan_to_num_(self, nan=None, posinf=None, neginf=None):
 
 
 # ------------------------------------------------------------------------------------------------ logarithms
-@formula(vjp=(lambda g, x, y: g * sigmoid(x - y), lambda g, x, y: g * sigmoid(y - x)), floats=True, inplace=False)
+@formula(vjp=(lambda g, x, y: g * sigmoid(x - y), lambda g, x, y: g * sigmoid(y - x)), floats=True, inplace=False, complex=True)
 def logaddexp(x, y):
     "log(e**x + e**y) without leaving the range of the dtype."
+    if x.dtype.is_complex or y.dtype.is_complex:
+        above = _real_part(x) >= _real_part(y)
+        large, small = where(above, x, y), where(above, y, x)
+        return where((x == y) & isinf(x), x, large + log1p(exp(small - large)))
     return where((x == y) & isinf(x), x, maximum(x, y) + log1p(exp((x - y).abs() * -1.0)))
 
 

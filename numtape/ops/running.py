@@ -9,11 +9,11 @@ from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, walks
 from numtape.op import accumulating
 from numtape.ops import scan
-from numtape.ops.complex import conj
+from numtape.ops.complex import conj, real
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.creation import zeros_like
 from numtape.ops.define import composite
-from numtape.ops.index import cat, scatter_into_zeros
+from numtape.ops.index import cat, gather, scatter_into_zeros
 from numtape.ops.part import narrow, select
 from numtape.ops.scan import _given, run_lines, values_indices
 from numtape.ops.select import where
@@ -87,11 +87,24 @@ def _cumprod(x: Tensor, d: int) -> Tensor:
 def logcumsumexp(input, dim, *, out=None):
     "log(cumsum(e**x)) along a dim, without leaving the range of the dtype."
     x = tensor_of("logcumsumexp", input)
-    if not x._spec.dtype.is_floating_point:
+    if not x._spec.dtype.differentiable:
         raise RuntimeError(f"logcumsumexp: not supported for {x._spec.dtype.name} tensors; convert to floating point first")
     d = layout.dim_of("logcumsumexp", dim, x._spec.ndim)
-    result = _logcumsumexp(x, d)
+    result = _complex_logcumsumexp(x, d) if x._spec.dtype.is_complex else _logcumsumexp(x, d)
     return result if out is None else into("logcumsumexp", result, out)
+
+
+def _complex_logcumsumexp(x: Tensor, d: int) -> Tensor:
+    """Of numbers scaled by the element of the largest real part so far, as a recurrence: what was added before is scaled anew where that grows."""
+    if not x._spec.numel:
+        return x.clone()
+    if not x._spec.ndim:
+        return x.clone()
+    top = gather(x.detach(), d, cummax(real(x.detach()), d).indices)
+    top = where(real(top).isfinite(), top, 0.0)
+    before = _shifted(top, d, 0.0)
+    grown = where(real(before) > real(top), 0.0, (before - top).exp())  # what was before -inf counts for nothing
+    return recurrence(grown, (x - top).exp(), d).log() + top
 
 
 def _logcumsumexp(x: Tensor, d: int) -> Tensor:
