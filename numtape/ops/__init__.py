@@ -19,6 +19,7 @@ from numtape.ops import (
     distance,
     embedding,
     exponential,
+    fourier,
     index,
     linalg,
     loss,
