@@ -180,7 +180,7 @@ def node_name(node) -> str:
 def _suffixes(t: Tensor) -> list[str]:
     """What is said of a tensor after its elements."""
     kind, said = t.dtype, []
-    usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
+    usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.get_default_dtype().to_complex(), dtypes.int64, dtypes.bool)
     if not t.numel() and t.ndim != 1:
         said.append(f"size={tuple(t.shape)}")
     if t.is_cuda:

@@ -45,4 +45,16 @@ SAMPLES = {
     "fft_rfftfreq": [("", lambda m: m.fft.rfftfreq(5), ()), ("even", lambda m: m.fft.rfftfreq(6, d=2.0, dtype=m.float64), ())],
     "fft_fftshift": [("", real("fftshift"), (x,)), ("one", real("fftshift", 1), (cube,)), ("two", real("fftshift", (0, 2)), (cube,))],
     "fft_ifftshift": [("", real("ifftshift"), (x,)), ("one", real("ifftshift", 1), (cube,))],
+    # always with a window: PyTorch warns without one
+    "stft": [
+        ("", lambda m, t, w: seen(m, m.stft(t, 8, window=w, return_complex=True)), (data(2, 20), data(8))),
+        ("of a vector", lambda m, t, w: seen(m, m.stft(t, 6, 2, 4, w, center=False, normalized=True, return_complex=True)), (data(20), data(4))),
+        ("both sides", lambda m, t, w: seen(m, m.stft(t, 8, 3, window=w, pad_mode="constant", onesided=False, return_complex=True)), (data(2, 20), data(8))),
+        ("complex", lambda m, s, t, w: seen(m, m.stft(m.complex(s, t), 8, window=w)), (data(20), data(20, seed=1), data(8))),
+    ],
+    "istft": [
+        ("", lambda m, s, t, w: m.istft(m.complex(s, t), 8, window=w + 5), (data(5, 11), data(5, 11, seed=1), data(8))),
+        ("window", lambda m, s, t, w: m.istft(m.complex(s, t), 6, 2, 4, w + 5, normalized=True, length=15), (data(2, 4, 9), data(2, 4, 9, seed=1), data(4))),
+        ("complex", lambda m, s, t, w: seen(m, m.istft(m.complex(s, t), 6, 2, window=w + 5, onesided=False, return_complex=True)), (data(6, 7), data(6, 7, seed=1), data(6))),
+    ],
 }

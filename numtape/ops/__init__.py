@@ -43,6 +43,7 @@ from numtape.ops import (
     shaping,
     sort,
     special,
+    spectral,
     subscript,
     trigonometric,
     view,

@@ -179,9 +179,9 @@ def _whole(A):
 
 
 # ------------------------------------------------------------------------------------------------ Cholesky
-def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None) -> Tensor:
-    """L with A = L Lᵀ, from the lower triangles of A. Failures go into `info`, if it is an array, instead of an error."""
-    a = _array(A)
+def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None, upper=False) -> Tensor:
+    """L with A = L Lᴴ, from the lower triangles of A, or the upper ones. Failures go into `info`, if it is an array, instead of an error."""
+    a = _array(mh(A.detach()) if upper else A)
     try:
         factor = np.linalg.cholesky(a)
     except np.linalg.LinAlgError:
@@ -201,7 +201,7 @@ def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None) -> Tensor:
     out = _given_back(A, factor)
 
     def pull(node, g):
-        _, L = _saved(cholesky_factor, node, 1)
+        _, L = _saved(lambda x: cholesky_factor(x, upper=upper), node, 1)
         inner = tril(matmul(mh(L), g))
         inner = (inner + mh(tril(inner, -1))) * 0.5
         return (solved(mh(L), mh(solved(mh(L), mh(inner)))),)  # L⁻ᴴ inner L⁻¹

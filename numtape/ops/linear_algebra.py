@@ -197,14 +197,14 @@ def lstsq(A, B, rcond=None, *, driver=None):
 def cholesky(A, *, upper=False, out=None):
     "L with A = L Lᴴ (or U with A = Uᴴ U) for symmetric (Hermitian) positive-definite matrices; LinAlgError for others."
     x = matrices("linalg.cholesky", A, True)
-    return given("linalg.cholesky", mh(cholesky_factor(mh(x))) if upper else cholesky_factor(x), out)
+    return given("linalg.cholesky", mh(cholesky_factor(x, upper=True)) if upper else cholesky_factor(x), out)
 
 
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     "The Cholesky factors, and an int32 info for each matrix: zero, or the order of the minor that is not positive-definite: (L, info)."
     x = matrices("linalg.cholesky_ex", A, True)
     info = None if check_errors else np.zeros(x._spec.shape[:-2], np.int32)
-    L = cholesky_factor(mh(x) if upper else x, "linalg.cholesky_ex", info)
+    L = cholesky_factor(x, "linalg.cholesky_ex", info, upper)
     found = zeros(*x.shape[:-2], dtype=dtypes.int32) if info is None else tensor(info)
     return _pair("linalg.cholesky_ex", CholeskyEx, (mh(L) if upper else L, found.to(x.device)), out)
 
