@@ -163,7 +163,8 @@ class _rows(list):
 _NODE_NAMES = {
     "as_strided_scatter": "CopySlices", "copy_": "CopyBackwards", "to": "ToCopyBackward0", "add_scaled": "AddBackward0",
     "matmul": "MmBackward0", "clamp_both": "ClampBackward1", "rint": "RoundBackward0", "norm2": "LinalgVectorNormBackward0",
-    "truncate_divide": "DivBackward0",
+    "truncate_divide": "DivBackward0", "_complex_of": "ComplexBackward0", "real": "SelectBackward0", "imag": "SelectBackward0",
+    "fft_c2c": "FftC2CBackward0", "fft_r2c": "FftR2CBackward0", "fft_c2r": "FftC2RBackward0",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numtape.dispatch.elementwise import same_device
+from numtape.op import refuse_complex
 from numtape.ops.arithmetic import zero
 from numtape.ops.copy import tensor_of
 from numtape.ops.creation import arange
@@ -61,6 +62,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     "x1 . x2 / (|x1| * |x2|) over `dim`; lengths are at least eps."
     a, b = float_operand("cosine_similarity", x1), float_operand("cosine_similarity", x2)
     same_device("cosine_similarity", a, b)
+    for t in (a, b):
+        refuse_complex("cosine_similarity", t._spec.dtype)
     lengths = [norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]
     return sum((a / lengths[0]) * (b / lengths[1]), dim)
 

@@ -42,9 +42,8 @@ def check(cells, kind=IndexError) -> None:
 
 def type_name(kind) -> str:
     """PyTorch's name of a dtype in messages: Float, Long."""
-    return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}.get(
-        kind.name, kind.name
-    )
+    names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+    return (names | {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}).get(kind.name, kind.name)
 
 
 def check_target(x: Tensor, name: str) -> None:

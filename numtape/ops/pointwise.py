@@ -7,11 +7,11 @@ import math
 from numtape import dtypes
 from numtape.dispatch import elementwise as calls
 from numtape.dispatch import functions, inplace
-from numtape.op import TABLE, arithmetic, floating, predicate
+from numtape.op import TABLE, arithmetic, floating, predicate, refuse_complex
 from numtape.ops.activation import sigmoid
 from numtape.ops.arithmetic import maximum, minimum, zero
 from numtape.ops.compare import isinf, isnan
-from numtape.ops.complex import _real_part
+from numtape.ops.complex import _complex_of, _real_part, imag, real
 from numtape.ops.define import composite, elementwise, formula
 from numtape.ops.exponential import exp, exp2, log, log1p
 from numtape.ops.select import where
@@ -153,7 +153,7 @@ def _finite(x, nan, high, low):
 def _replacements(x, nan, posinf, neginf):
     if not isinstance(x, Tensor):
         raise TypeError(f"nan_to_num(): argument 'input' must be Tensor, not {type(x).__name__}")
-    limits = dtypes.finfo(x._spec.dtype) if x._spec.dtype.is_floating_point else None
+    limits = dtypes.finfo(x._spec.dtype) if x._spec.dtype.differentiable else None
     high, low = (0.0, 0.0) if limits is None else (limits.max, limits.min)
     return x, 0.0 if nan is None else float(nan), high if posinf is None else float(posinf), low if neginf is None else float(neginf)
 
@@ -162,6 +162,9 @@ def _replacements(x, nan, posinf, neginf):
 def nan_to_num(input, nan=None, posinf=None, neginf=None, *, out=None):
     "The elements with `nan` (0) for NaN and `posinf`, `neginf` (the largest and the lowest number of the dtype) for the infinities."
     args = _replacements(input, nan, posinf, neginf)
+    if input._spec.dtype.is_complex:
+        parts = [calls.call(TABLE["_finite"], (part(input), *args[1:])) for part in (real, imag)]
+        return _complex_of(*parts) if out is None else functions.into("nan_to_num", _complex_of(*parts), out)
     if not input._spec.dtype.is_floating_point:
         return input.clone() if out is None else functions.into("nan_to_num", input, out)
     return calls.call(TABLE["_finite"], args) if out is None else inplace.call_out(TABLE["_finite"], args, out)
@@ -170,6 +173,8 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None, *, out=None):
 def nan_to_num_(self, nan=None, posinf=None, neginf=None):
     """Replace NaN and infinities in place."""
     args = _replacements(self, nan, posinf, neginf)
+    if self._spec.dtype.is_complex:
+        return self.copy_(nan_to_num(self, nan, posinf, neginf))
     return inplace.call_into(TABLE["_finite"], args, self, "nan_to_num_") if self._spec.dtype.is_floating_point else self
 
 
@@ -199,6 +204,7 @@ def _logit(x):
 def _inside(input, eps):
     if not isinstance(input, Tensor):
         raise TypeError(f"logit(): argument 'input' must be Tensor, not {type(input).__name__}")
+    refuse_complex("logit", input._spec.dtype)
     x = input if input._spec.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
     return x if eps is None else x.clamp(eps, 1 - eps)
 

@@ -10,7 +10,7 @@ from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
-from numtape.op import accumulating
+from numtape.op import accumulating, refuse_complex
 from numtape.ops import reduce
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.define import composite
@@ -87,6 +87,7 @@ def _cumsum_recorded(x, d, reverse):
 # ------------------------------------------------------------------------------------------------ positions
 def _extremum(name: str, x: Tensor, d: int):
     """The extreme values over a dim and where they first stand; not recorded. A NaN wins."""
+    refuse_complex(name, x._spec.dtype)
     if x._spec.dtype is dtypes.bool:
         values, indices = _extremum(name, x.to(dtypes.uint8), d)
         return values.to(dtypes.bool), indices
