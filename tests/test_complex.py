@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import equal, outcome
 
 import numtape as nt
 from numtape.autograd import gradcheck, gradgradcheck
@@ -119,3 +120,77 @@ def test_losses_must_not_depend_on_phases():
     for vectors in (nt.linalg.svd(a)[0], nt.linalg.eigh(a)[1], nt.linalg.eig(a)[1]):
         with pytest.raises(RuntimeError, match="up to multiplication by"):
             vectors.real.sum().backward()
+
+
+CALLS = {
+    "fill_": lambda m, x, z: x.fill_(1j),
+    "full": lambda m, x, z: m.full((2,), 1j),
+    "masked_fill real": lambda m, x, z: x.masked_fill(x > 0, 1j),
+    "masked_fill": lambda m, x, z: z.masked_fill(x > 0, 2j),
+    "index_fill real": lambda m, x, z: x.index_fill(0, m.tensor([0]), m.tensor(1j)),
+    "index_fill": lambda m, x, z: z.index_fill(0, m.tensor([0]), 1j),
+    "assigned": lambda m, x, z: z.__setitem__(0, 1j) or z,
+    "assigned at places": lambda m, x, z: z.__setitem__(m.tensor([0, 1]), 1j) or z,
+    "assigned to real": lambda m, x, z: x.__setitem__(0, 1j) or x,
+    "real part": lambda m, x, z: setattr(z, "real", x) or z,
+    "imaginary part": lambda m, x, z: setattr(z, "imag", x) or z,
+    "imag of real": lambda m, x, z: x.imag,
+    "added to real": lambda m, x, z: x.add_(1j),
+    "as float": lambda m, x, z: float(z[0, 0]),
+    "nan_to_num": lambda m, x, z: m.nan_to_num(z / 0),
+    "order": lambda m, x, z: z < z,
+    "max": lambda m, x, z: z.max(),
+    "argmax": lambda m, x, z: z.argmax(),
+    "sort": lambda m, x, z: z.sort(),
+    "topk": lambda m, x, z: z.topk(1),
+    "clamp": lambda m, x, z: z.clamp(0, 1),
+    "floor": lambda m, x, z: z.floor(),
+    "remainder": lambda m, x, z: z % 2,
+    "relu": lambda m, x, z: m.relu(z),
+    "softmax": lambda m, x, z: m.softmax(z, 0),
+    "logit": lambda m, x, z: m.logit(z),
+    "abs_": lambda m, x, z: z.abs_(),
+    "out of a lower kind": lambda m, x, z: m.exp(z, out=m.empty((2, 2))),
+    "mixed product": lambda m, x, z: z @ x,
+    "H": lambda m, x, z: (z.H @ z.mH).resolve_conj(),
+    "vdot": lambda m, x, z: m.vdot(z[0], z[1]),
+    "linspace": lambda m, x, z: m.linspace(0, 1j, 3),
+    "mse_loss": lambda m, x, z: m.nn.functional.mse_loss(z, z),
+    "view": lambda m, x, z: z.view(m.float32),
+    "equal": lambda m, x, z: m.tensor([m.equal(z, z), m.allclose(z, z + 1e-9j), m.allclose(z, z + 1e-2j)]),
+    "count": lambda m, x, z: (z * m.tensor([1, 0])).count_nonzero(),
+    "scaled": lambda m, x, z: m.addmm(z, z, z, alpha=2j, beta=1j),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CALLS)
+def test_as_pytorch(torch, name):
+    x = np.array([[1.5, -2.25], [-0.5, 3.0]], np.float32)
+    z = (x + 1j * np.array([[0.5, 2.0], [-1.25, 0.75]])).astype(np.complex64)
+    found = [outcome(lambda m=m: CALLS[name](m, m.from_numpy(x.copy()), m.from_numpy(z.copy()))) for m in (nt, torch)]
+    if isinstance(found[1], Exception):
+        assert isinstance(found[0], Exception), f"PyTorch raises {found[1]!r}"
+        return
+    equal(*found, name, (1e-5, 1e-5), memory=False)
+
+
+def test_infinities_in_products_stay_apart():
+    inf = float("inf")
+    a, b = nt.tensor([[1 + 0j, 2]]), nt.tensor([[complex(inf, 0)], [1]])
+    assert (a @ b).real.item() == inf
+
+
+def test_large_products_are_those_of_their_parts():
+    for m, k, n in ((70, 90, 60), (3, 200, 150), (150, 200, 1)):
+        a, b = numbers(m, k), numbers(k, n)
+        for x, y in ((nt.from_numpy(a), nt.from_numpy(b)), (nt.from_numpy(a.T.copy()).T, nt.from_numpy(b.T.copy()).T)):
+            np.testing.assert_allclose((x @ y).numpy(), a @ b, rtol=1e-12, atol=1e-12)
+    halves = nt.from_numpy(numbers(2, 30, 40).astype(np.complex64))
+    np.testing.assert_allclose((halves @ halves.mH).numpy(), halves.numpy() @ halves.numpy().conj().swapaxes(1, 2), rtol=1e-4, atol=1e-4)
+
+
+def test_printing(torch):
+    for scale in (1, 1e6, 1e-6):
+        for array in (numbers(2, 3) * scale, np.rint(numbers(7) * 5).astype(np.complex64), np.array([complex(np.nan, 1), complex(0, -np.inf)]), numbers(1200)):
+            assert repr(nt.from_numpy(array)).replace("numtape.", "torch.") == repr(torch.from_numpy(array))

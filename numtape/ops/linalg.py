@@ -19,11 +19,12 @@ from numtape.ops.creation import zeros
 from numtape.ops.define import composite
 from numtape.ops.index import cat, stack
 from numtape.ops.part import part
-from numtape.ops.view import expanded
+from numtape.ops.view import expanded, unsqueeze
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, make
 
 _plans: dict = {}
+SMALL = 8192  # products of so many complex numbers are summed one by one
 
 
 def _plan(a, b):
@@ -71,6 +72,8 @@ def _complex_product(a: Tensor, b: Tensor) -> Tensor:
     batch = a._spec.shape[:-2]
     if not m * k * n * prod(batch):
         return zeros(*batch, m, n, dtype=a._spec.dtype, device=a._spec.device)
+    if m * k * n * prod(batch) <= SMALL:
+        return (unsqueeze(a, -1) * unsqueeze(b, -3)).sum(-2)
     if k * n > m * (k + n):
         parts = cat([real(a), imag(a)], -2)
         found = view_as_complex(_product(parts, view_as_real(contiguous(b)).reshape(*batch, k, 2 * n)).reshape(*batch, 2 * m, n, 2))
