@@ -41,8 +41,8 @@ SAMPLES = {
     "fft_irfft2": [("", of("irfft2"), (x, y))],
     "fft_hfft2": [("", of("hfft2"), (x, y))],
     "fft_ihfft2": [("", real("ihfft2"), (x,))],
-    "fft_fftfreq": [("", lambda m: m.fft.fftfreq(5), ()), ("even", lambda m: m.fft.fftfreq(6, 0.5, dtype=m.float64), ()), ("none", lambda m: m.fft.fftfreq(0), ())],
-    "fft_rfftfreq": [("", lambda m: m.fft.rfftfreq(5), ()), ("even", lambda m: m.fft.rfftfreq(6, d=2.0, dtype=m.float64), ())],
+    "fft_fftfreq": [("", lambda m, t: m.fft.fftfreq(5, device=t.device), (x,)), ("even", lambda m, t: m.fft.fftfreq(6, 0.5, dtype=m.float64, device=t.device), (x,)), ("none", lambda m, t: m.fft.fftfreq(0, device=t.device), (x,))],
+    "fft_rfftfreq": [("", lambda m, t: m.fft.rfftfreq(5, device=t.device), (x,)), ("even", lambda m, t: m.fft.rfftfreq(6, d=2.0, dtype=m.float64, device=t.device), (x,))],
     "fft_fftshift": [("", real("fftshift"), (x,)), ("one", real("fftshift", 1), (cube,)), ("two", real("fftshift", (0, 2)), (cube,))],
     "fft_ifftshift": [("", real("ifftshift"), (x,)), ("one", real("ifftshift", 1), (cube,))],
     # always with a window: PyTorch warns without one
