@@ -82,7 +82,7 @@ def set_num_threads(count: int_) -> None:
 
 def __getattr__(name: str):
     """Submodules that are loaded when first asked for."""
-    if name in ("nn", "optim", "utils", "bench", "cuda", "linalg", "func", "special", "testing", "backends", "array_api"):
+    if name in ("nn", "optim", "utils", "bench", "cuda", "linalg", "fft", "func", "special", "testing", "backends", "array_api"):
         from importlib import import_module
 
         return import_module(f"numtape.{name}")

@@ -162,7 +162,8 @@ class _rows(list):
 def _suffixes(t: Tensor) -> list[str]:
     """What is said of a tensor after its elements."""
     kind, said = t.dtype, []
-    usual = (dtypes.get_default_dtype(),) if not t.numel() else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
+    default = dtypes.get_default_dtype()
+    usual = (default,) if not t.numel() else (default, default.to_complex(), dtypes.int64, dtypes.bool)
     if t.is_cuda:
         said.append(f"device='{t.device}'")
     if not t.numel() and t.ndim != 1 or t.numel() and not options.edgeitems:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-TOLERANCE = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12)}
+TOLERANCE = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12), "complex64": (1e-5, 2e-6), "complex128": (1e-11, 1e-12)}
 # What PyTorch raises where a kernel is missing, numtape reports as an error of the call.
 SAME = {"NotImplementedError": RuntimeError, "_LinAlgError": RuntimeError}
 
@@ -40,4 +40,4 @@ def equal(mine, theirs, what="", tolerance=None, memory=True):
         if memory and a.numel() > 1:
             assert a.is_contiguous() == b.is_contiguous(), f"{what}: strides {a.stride()}, PyTorch's are {b.stride()}"
         rtol, atol = tolerance or TOLERANCE.get(name_of(b.dtype), (0, 0))
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=atol, err_msg=what)
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(force=True), rtol=rtol, atol=atol, err_msg=what)

@@ -32,7 +32,7 @@ def _eigh(m, t, UPLO):
 
 def _eig(m, t):
     w, v = m.linalg.eig(_positive(m, t) @ _positive(m, t.mT))  # the product of two positive-definite matrices has real eigenvalues
-    w, v = (w, v) if m.__name__ != "torch" else (w.real, v.real)
+    w, v = w.real, v.real
     return (w**2).sum(-1), w.amax(-1), (v**2).sum(-1).prod(-1)
 
 

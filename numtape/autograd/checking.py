@@ -14,7 +14,24 @@ class GradcheckError(RuntimeError):
 def _outputs(function, inputs) -> list:
     found = function(*inputs)
     found = list(found) if isinstance(found, (tuple, list)) else [found]
-    return [t for t in found if t.dtype.is_floating_point]
+    return [part for t in found if t.dtype.differentiable for part in ((t.real, t.imag) if t.dtype.is_complex else (t,))]
+
+
+def _in_parts(function, inputs):
+    """The function and its inputs with a complex input that requires grad as two real ones; so derivatives are of real numbers by real ones."""
+    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    split = [getattr(t, "_requires_grad", False) and t.dtype.is_complex for t in inputs]
+    if True not in split:
+        return function, inputs
+    parts = []
+    for t, apart in zip(inputs, split):
+        parts += [p.clone().requires_grad_() for p in (t.detach().real, t.detach().imag)] if apart else [t]
+
+    def joined(*given):
+        rest = iter(given)
+        return function(*[next(rest) + next(rest) * 1j if apart else next(rest) for apart in split])
+
+    return joined, tuple(parts)
 
 
 def _check_inputs(inputs):
@@ -31,7 +48,7 @@ def _check_inputs(inputs):
 def gradcheck(
     func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, check_forward_ad=False, check_backward_ad=True, fast_mode=False
 ) -> bool:
-    """Whether the derivatives of `func(*inputs)` agree with central differences; inputs are float64.
+    """Whether the derivatives of `func(*inputs)` agree with central differences; inputs are float64 or complex128.
 
     With `check_forward_ad` those of forward mode, too. `fast_mode` changes nothing: all elements are looked at.
 
@@ -41,6 +58,7 @@ def gradcheck(
     >>> nt.autograd.gradcheck(nt.exp, nt.randn(3, dtype=nt.float64, requires_grad=True))
     True
     """
+    func, inputs = _in_parts(func, inputs)
     inputs, checked = _check_inputs(inputs)
     outputs = _outputs(func, inputs)
     try:
@@ -104,8 +122,11 @@ def _compare(analytical, numerical, i, o, atol, rtol):
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True) -> bool:
     """Whether the second derivatives of `func(*inputs)` agree with central differences of the first."""
+    func, inputs = _in_parts(func, inputs)
     inputs, checked = _check_inputs(inputs)
     outputs = _outputs(func, inputs)
+    if grad_outputs is not None:
+        grad_outputs = [p for g in grad_outputs for p in ((g.real, g.imag) if g.dtype.is_complex else (g,))]
     if grad_outputs is None:
         grad_outputs = [t.new_tensor([0.5 + 0.25 * (k % 5) for k in range(t.numel())]).reshape(t.shape).requires_grad_() for t in outputs]
     count = len(checked)

@@ -13,7 +13,8 @@ _NAMES = {
     "batch_norm": "NativeBatchNormBackward0", "cross_entropy": "NllLossBackward0", "conv_transpose": "ConvolutionBackward0",
     "det": "LinalgDetBackward0", "slogdet": "LinalgSlogdetBackward0", "inv": "LinalgInvExBackward0", "pinv": "LinalgPinvBackward0",
     "solve": "LinalgSolveExBackward0", "cholesky": "LinalgCholeskyExBackward0", "qr": "LinalgQrBackward0", "svd": "LinalgSvdBackward0",
-    "eigh": "LinalgEighBackward0", "eig": "LinalgEigBackward0",
+    "eigh": "LinalgEighBackward0", "eig": "LinalgEigBackward0", "_complex_of": "ComplexBackward0", "real": "SelectBackward0",
+    "imag": "SelectBackward0", "fft_c2c": "FftC2CBackward0", "fft_r2c": "FftR2CBackward0", "fft_c2r": "FftC2RBackward0",
 }  # fmt: skip
 _NUMBERED = {"sum", "mean", "prod"}  # the form with dims is number 1
 

@@ -34,6 +34,24 @@ def angle_f64(x):
 
 
 @inline
+def real_f32(x):
+    return x
+
+
+@inline
+def imag_f32(x):
+    return f32(0)
+
+
+@inline
+def imag_f64(x):
+    return f64(0)
+
+
+real_f64 = real_f32
+
+
+@inline
 def isnan_f32(x):
     return x != x
 

@@ -93,6 +93,16 @@ ceil_int = trunc_int = round_int = floor_int
 
 
 @inline
+def real_int(x):
+    return x
+
+
+@inline
+def imag_int(x):
+    return x - x
+
+
+@inline
 def isnan_int(x):
     return x != x
 

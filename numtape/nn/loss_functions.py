@@ -198,6 +198,8 @@ def mse_loss(
     >>> nt.nn.functional.mse_loss(nt.tensor([1.0, 2.0]), nt.tensor([1.0, 4.0]))
     tensor(2.)
     """
+    if input.is_complex() or target.is_complex():
+        raise NotImplementedError("mse_loss: not implemented for complex tensors; take .abs() of the difference first")
     _warn_if_sizes_differ(input, target)
     return _weighted((input - target).square(), weight, _reduction(reduction, size_average, reduce))
 

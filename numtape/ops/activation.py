@@ -55,7 +55,7 @@ def gelu(x, approximate="none"):
     return 0.5 * x * (1.0 + erf(x * 0.7071067811865476))
 
 
-@formula(inplace=False, functional=True, floats=True, method=False)
+@formula(inplace=False, functional=True, floats=True, method=False, complex=True)
 def silu(x):
     "x * sigmoid(x)."
     return x * sigmoid(x)

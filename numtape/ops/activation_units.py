@@ -81,19 +81,19 @@ def mish(x):
     return x * tanh(softplus_unit(x))
 
 
-@formula(inplace=False, functional=True)
+@formula(inplace=False, functional=True, complex=True)
 def softsign(x):
     "x / (1 + |x|)."
     return x / (x.abs() + 1)
 
 
-@formula(inplace=False, functional=True)
+@formula(inplace=False, functional=True, complex=True)
 def tanhshrink(x):
     "x - tanh(x)."
     return x - tanh(x)
 
 
-@formula(inplace=False, method=False)
+@formula(inplace=False, method=False, complex=True)
 def _gated(x, y):
     "x * sigmoid(y): a gated linear unit."
     return x * sigmoid(y)

@@ -116,9 +116,11 @@ def _index_fill(name: str, x: Tensor, dim, index, value, inplace: bool) -> Tenso
     if isinstance(value, Tensor):
         if value._spec.ndim:
             raise RuntimeError(f"{name} only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+        if value._spec.dtype.is_complex and not x._spec.dtype.is_complex:
+            raise RuntimeError(f"{name}(): Converting complex Scalar to non-complex type is not supported")
         result = places.put(name, target, (d,), (index,), value.to(x._spec.device, x._spec.dtype), inplace=inplace)
     else:
-        if not isinstance(value, (int, float, np.generic)):
+        if not isinstance(value, (int, float, complex, np.generic)):
             raise TypeError(f"{name}(): argument 'value' must be Tensor or Number, not {type(value).__name__}")
         result = places.fill(name, target, (d,), (index,), value, inplace=inplace)
     return x if inplace else reshape(result, *x._spec.shape) if not x._spec.ndim else result

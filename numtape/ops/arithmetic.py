@@ -86,10 +86,10 @@ def turning(g, x, out):
     """The gradient of x / |x|: what of g turns it, over |x|. Zero for real numbers, whose sign does not turn."""
     if not x.dtype.is_complex:
         return zero(g)
-    from numtape.ops.complex import real_part
+    from numtape.ops.complex import _real_part
 
     length = x.abs()
-    return _where(length == 0, zero(g), (g - out * real_part(g * out.conj())) / length)
+    return _where(length == 0, zero(g), (g - out * _real_part(g * out.conj())) / length)
 
 
 @elementwise(floating, vjp=lambda g, out: -g * out * out, complex=True)
@@ -216,8 +216,10 @@ def _pow_slope(x, y):
 
 @formula(method=False, inplace=False, complex=True)
 def _pow_log(x, y, power):
-    "The derivative of x**y by y: x**y * log(x), and 0 for x == 0 and y >= 0."
-    return _where((x == 0) & (y >= 0), 0.0, power * x.log())
+    "The derivative of x**y by y: x**y * log(x), and 0 for x == 0 and a y whose real part is not negative."
+    from numtape.ops.complex import _real_part
+
+    return _where((x == 0) & (_real_part(y) >= 0), 0.0, power * x.log())
 
 
 @formula(vjp=(lambda g, x, low: _where(x >= low, g, zero(g)), lambda g, x, low: _where(x < low, g, zero(g))), aliases=("clip_min",))

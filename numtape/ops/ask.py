@@ -21,7 +21,7 @@ def _tensor(name, x, argument="input", position=1):
 
 
 # ------------------------------------------------------------------------------------------------ close and equal
-@formula(static=("equal_nan",), method=False, inplace=False)
+@formula(static=("equal_nan",), method=False, inplace=False, complex=True)
 def _near(x, y, rtol, atol, equal_nan):
     "Whether |x - y| <= atol + rtol * |y|, or x == y."
     x, y = x * 1.0, y * 1.0

@@ -224,7 +224,7 @@ def _rms_slope(g, x, dim, eps):
     return factor * (g - x * factor * factor * row_mean_of(g * x, dim))
 
 
-@row(vjp=(lambda g, x, dim, eps: _rms_slope(g, x, dim, eps), None, None))
+@row(vjp=(lambda g, x, dim, eps: _rms_slope(g, x, dim, eps), None, None), complex=True)
 def row_rms_standard(x, dim, eps):
     "x divided by the root of its mean square over `dim`."
     return x * (row_mean_of(x * x, dim) + eps).rsqrt()
@@ -236,7 +236,8 @@ def row_rms_standard(x, dim, eps):
         lambda g, x, dim, eps: g * x * (row_mean_of(x * x, dim) + eps).rsqrt(),
         None,
         None,
-    )
+    ),
+    complex=True,
 )
 def row_rms_norm(x, weight, dim, eps):
     "As `row_rms_standard`, times weight."

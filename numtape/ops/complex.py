@@ -10,7 +10,7 @@ from numtape.op import TABLE, Kinds, Operand, arithmetic, floating
 from numtape.ops import creation
 from numtape.ops.arithmetic import zero
 from numtape.ops.copy import tensor_of
-from numtape.ops.define import composite, elementwise, formula
+from numtape.ops.define import composite, elementwise
 from numtape.ops.select import where
 from numtape.ops.trigonometric import cos, sin
 from numtape.spec import spec_of
@@ -48,20 +48,20 @@ def conj(x):
     return m.conj(x)
 
 
-@elementwise(_part, vjp=lambda g: complex_of(g, zero(g)), inplace=False, method=False, complex=True, wirtinger=True)
-def real_part(x):
+@elementwise(_part, vjp=lambda g: _complex_of(g, zero(g)), inplace=False, method=False, complex=True, wirtinger=True)
+def _real_part(x):
     "The real part."
     return m.real(x)
 
 
-@elementwise(_part, vjp=lambda g: complex_of(zero(g), g), inplace=False, method=False, complex=True, wirtinger=True)
-def imag_part(x):
+@elementwise(_part, vjp=lambda g: _complex_of(zero(g), g), inplace=False, method=False, complex=True, wirtinger=True)
+def _imag_part(x):
     "The imaginary part."
     return m.imag(x)
 
 
-@elementwise(_pair, vjp=(lambda g: real_part(g), lambda g: imag_part(g)), inplace=False, method=False, wirtinger=True)
-def complex_of(x, y):
+@elementwise(_pair, vjp=(lambda g: _real_part(g), lambda g: _imag_part(g)), inplace=False, method=False, wirtinger=True)
+def _complex_of(x, y):
     "x + i y."
     return m.complex(x, y)
 
@@ -76,16 +76,10 @@ def _turn(g, x):
     """The gradient of the angle: i x / |x|**2."""
     if not x.dtype.is_complex:
         return zero(g)
-    a, b = real_part(x), imag_part(x)
+    a, b = _real_part(x), _imag_part(x)
     square = a * a + b * b
     share = where(square == 0, 0.0, g / square)
-    return complex_of(b * share * -1.0, a * share)
-
-
-@formula(inplace=False, method=False)
-def polar_of(x, y):
-    "The complex number at distance x from zero, at angle y."
-    return complex_of(x * cos(y), x * sin(y))
+    return _complex_of(b * share * -1.0, a * share)
 
 
 def _leave_real(name: str) -> None:
@@ -117,7 +111,7 @@ def complex(real, imag, *, out=None):
     for name, x in (("real", real), ("imag", imag)):
         if not isinstance(x, Tensor):
             raise TypeError(f"complex(): argument '{name}' must be Tensor, not {type(x).__name__}")
-    result = complex_of(real, imag)
+    result = _complex_of(real, imag)
     return result if out is None else functions.into("complex", result, out)
 
 
@@ -128,7 +122,7 @@ def polar(abs, angle, *, out=None):
         if not isinstance(x, Tensor):
             raise TypeError(f"polar(): argument '{name}' must be Tensor, not {type(x).__name__}")
     _pair("polar", [(abs.dtype, 0), (angle.dtype, 0)])
-    result = TABLE["polar_of"].public(abs, angle)
+    result = _complex_of(abs * cos(angle), abs * sin(angle))
     return result if out is None else functions.into("polar", result, out)
 
 
@@ -143,7 +137,7 @@ def _half(x: Tensor, name: str, offset: int, back) -> Tensor:
 def real(input):
     "The real parts, a view; of a real tensor itself."
     x = tensor_of("real", input)
-    return _half(x, "real", 0, lambda g: complex_of(g, zero(g))) if x.dtype.is_complex else x
+    return _half(x, "real", 0, lambda g: _complex_of(g, zero(g))) if x.dtype.is_complex else x
 
 
 @composite
@@ -152,7 +146,7 @@ def imag(input):
     x = tensor_of("imag", input)
     if not x.dtype.is_complex:
         raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes, got {x.dtype}")
-    return _half(x, "imag", 1, lambda g: complex_of(zero(g), g))
+    return _half(x, "imag", 1, lambda g: _complex_of(zero(g), g))
 
 
 @composite
@@ -213,13 +207,17 @@ def _set_part(which):
     return assign
 
 
+def times_i(x):
+    """i x, exactly, of infinities too."""
+    return _complex_of(-imag(x), real(x))
+
+
 def adjoint_of(x):
     """The conjugate transpose of the last two dims: what derivatives of products are made of."""
     return conj(x).transpose(-2, -1)
 
 
 FUNCTION_ONLY = {"complex", "polar", "real", "imag", "view_as_real", "view_as_complex"}
-PRIVATE = {"real_part", "imag_part", "complex_of", "polar_of"}
 METHODS = {
     "real": property(real, _set_part(real)),
     "imag": property(imag, _set_part(imag)),

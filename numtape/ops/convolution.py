@@ -7,7 +7,9 @@ from math import prod
 from numtape import dtypes
 from numtape.dispatch.elementwise import same_device
 from numtape.ops.columns import Geometry, columns_of, convolve, image_of, spread
+from numtape.ops.complex import imag, real, view_as_complex, view_as_real
 from numtape.ops.define import composite
+from numtape.ops.index import stack
 from numtape.ops.padding import constant_pad_nd
 from numtape.ops.spatial import batched, listed, positions, three, unbatched
 from numtape.tensor import Tensor
@@ -79,7 +81,29 @@ def _conv(name: str, nd: int, input, weight, bias, stride, padding, dilation, gr
             f"{name}: Calculated padded input size per channel: ({sizes[0]}). Kernel size: ({sizes[1]}). Kernel size can't be greater than actual input size"
         )
     geometry = Geometry(three(kernel), three(stride), three(padding, 0), three(dilation))
+    if x._spec.dtype.is_complex:
+        found = _paired(convolve(_parts(x), _weights(weight, False), None, geometry, groups))
+        return unbatched(found if bias is None else found + bias.reshape(-1, *[1] * nd), single)
     return unbatched(convolve(x, weight, bias, geometry, groups), single)
+
+
+def _parts(x: Tensor) -> Tensor:
+    """Complex channels (N, C, ...) as real ones (N, 2 C, ...): of each its real part and its imaginary part."""
+    return view_as_real(x).movedim(-1, 2).reshape(x._spec.shape[0], -1, *x._spec.shape[2:])
+
+
+def _paired(x: Tensor) -> Tensor:
+    """The channels that `_parts` took apart."""
+    n, channels, *sizes = x._spec.shape
+    return view_as_complex(x.reshape(n, channels // 2, 2, *sizes).movedim(2, -1).contiguous())
+
+
+def _weights(weight: Tensor, transposed: bool) -> Tensor:
+    """The real weights (2 O, 2 C, ...) that do to parts what complex ones (O, C, ...) do to complex channels."""
+    re, im = real(weight), imag(weight)
+    first, second = (stack([re, im], 2), stack([-im, re], 2)) if transposed else (stack([re, -im], 2), stack([im, re], 2))
+    o, c, *sizes = weight._spec.shape
+    return stack([first, second], 1).reshape(2 * o, 2 * c, *sizes)
 
 
 def _conv_transpose(name: str, nd: int, input, weight, bias, stride, padding, output_padding, groups, dilation) -> Tensor:
@@ -102,6 +126,9 @@ def _conv_transpose(name: str, nd: int, input, weight, bias, stride, padding, ou
         given, found = (" x ".join(map(str, n)) for n in (x._spec.shape[2:], sizes))
         raise RuntimeError(f"{name}: Given input size per channel: ({given}). Calculated output size per channel: ({found}). Output size is too small")
     geometry = Geometry(three(kernel), three(stride), three(padding, 0), three(dilation))
+    if x._spec.dtype.is_complex:
+        found = _paired(spread(_parts(x), _weights(weight, True), None, geometry, groups, tuple(sizes)))
+        return unbatched(found if bias is None else found + bias.reshape(-1, *[1] * nd), single)
     return unbatched(spread(x, weight, bias, geometry, groups, tuple(sizes)), single)
 
 
@@ -153,6 +180,12 @@ def _geometry(name: str, kernel_size, dilation, padding, stride) -> Geometry:
     return Geometry(*found)
 
 
+def _paired_columns(x: Tensor, taps: int) -> Tensor:
+    """Columns of parts (N, C * 2 * taps, L) as complex ones."""
+    n, channels, count = x._spec.shape
+    return view_as_complex(x.reshape(n, -1, 2, taps, count).movedim(2, -1).reshape(n, channels // 2, count, 2).contiguous())
+
+
 @composite
 def im2col(input, kernel_size, dilation=1, padding=0, stride=1):
     "The elements under each window of an image (N, C, H, W), as columns (N, C * KH * KW, L)."
@@ -161,6 +194,8 @@ def im2col(input, kernel_size, dilation=1, padding=0, stride=1):
     sizes = [positions(n, *rest) for n, *rest in zip(three(x._spec.shape[2:]), *geometry)]
     if min(sizes) < 1:
         raise RuntimeError(f"im2col: a window of {geometry} does not fit the input of shape {list(x.shape)}: there would be {sizes[1:]} windows")
+    if x._spec.dtype.is_complex:
+        return unbatched(_paired_columns(columns_of(_parts(x), geometry), prod(geometry.kernel)), single)
     if not x._spec.dtype.is_floating_point and x._spec.dtype is not dtypes.bool:
         raise RuntimeError(f"im2col: not implemented for {x._spec.dtype.name}; convert with .float()")
     return unbatched(columns_of(x, geometry), single)
@@ -181,6 +216,10 @@ def col2im(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"stride={geometry.stride[1:]}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
             f"{sizes[1]} * {sizes[2]} = {prod(sizes)}, but got input.size(2)={x._spec.shape[2]}"
         )
+    if x._spec.dtype.is_complex:
+        n, channels, count = x._spec.shape
+        parts = view_as_real(x).reshape(n, channels // taps, taps, count, 2).movedim(-1, 2).reshape(n, 2 * channels, count)
+        return unbatched(_paired(image_of(parts, geometry, image)), single)
     if not x._spec.dtype.is_floating_point:
         raise RuntimeError(f"col2im: not implemented for {x._spec.dtype.name}; convert with .float()")
     return unbatched(image_of(x, geometry, image), single)

@@ -7,7 +7,7 @@ from collections import namedtuple
 
 from numtape.ops import linear_algebra as linalg
 from numtape.ops.arrange import given
-from numtape.ops.factorizations import mt, sign_and_log
+from numtape.ops.factorizations import mh, mt, sign_and_log
 from numtape.ops.select import where
 from numtape.ops.view import expanded, flatten
 
@@ -33,9 +33,9 @@ def det(input):
 
 
 def logdet(input):
-    """The logarithms of determinants: NaN where one is negative."""
+    """The logarithms of determinants: NaN where a real one is negative."""
     sign, logabs = sign_and_log(linalg.matrices("logdet", input, True))
-    return where(sign < 0, math.nan, logabs)
+    return logabs + sign.log() if sign.dtype.is_complex else where(sign < 0, math.nan, logabs)
 
 
 def slogdet(input):
@@ -44,15 +44,15 @@ def slogdet(input):
 
 
 def cholesky(input, upper=False, *, out=None):
-    """L with A = L Lᵀ (or U with A = Uᵀ U)."""
+    """L with A = L Lᴴ (or U with A = Uᴴ U)."""
     return linalg.cholesky(input, upper=upper, out=out)
 
 
 def cholesky_solve(input, L, upper=False, *, out=None):
     """X with A X = input, given the Cholesky factor of A."""
-    lower = mt(L) if upper else L
+    lower = mh(L) if upper else L
     half = linalg.solve_triangular(lower, input, upper=False)
-    return given("cholesky_solve", linalg.solve_triangular(mt(lower), half, upper=True), out)
+    return given("cholesky_solve", linalg.solve_triangular(mh(lower), half, upper=True), out)
 
 
 def cholesky_inverse(input, upper=False, *, out=None):
@@ -75,12 +75,12 @@ def qr(input, some=True, *, out=None):
 
 
 def svd(input, some=True, compute_uv=True):
-    """U, S and V with input = U diag(S) Vᵀ; `some` for the reduced form."""
+    """U, S and V with input = U diag(S) Vᴴ; `some` for the reduced form."""
     U, S, Vh = linalg.svd(input, not some)
     if not compute_uv:
         m, n = input.shape[-2:]
         return SVD(input.new_zeros((*input.shape[:-2], m, m)), S, input.new_zeros((*input.shape[:-2], n, n)))
-    return SVD(U, S, mt(Vh))
+    return SVD(U, S, mh(Vh))
 
 
 def matrix_power(input, n, *, out=None):

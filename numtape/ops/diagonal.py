@@ -81,13 +81,13 @@ def trace(input):
 
 
 # ------------------------------------------------------------------------------------------------ triangles
-@formula(inplace=False, vjp=(lambda g, rows, columns: _lower(g, rows, columns), None, None))
+@formula(inplace=False, vjp=(lambda g, rows, columns: _lower(g, rows, columns), None, None), complex=True)
 def _lower(x, rows, columns):
     "x where the row is not above the column, else zero."
     return where(rows >= columns, x, zero(x))
 
 
-@formula(inplace=False, vjp=(lambda g, rows, columns: _upper(g, rows, columns), None, None))
+@formula(inplace=False, vjp=(lambda g, rows, columns: _upper(g, rows, columns), None, None), complex=True)
 def _upper(x, rows, columns):
     "x where the row is not below the column, else zero."
     return where(rows <= columns, x, zero(x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numtape import dtypes
 from numtape.dispatch.elementwise import same_device
+from numtape.op import refuse_complex
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import triu_indices
 from numtape.ops.copy import alike, tensor_of
@@ -64,6 +65,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     kind = dtypes.promote_types(a._spec.dtype, b._spec.dtype)
     a, b = (float_operand("cosine_similarity", t.to(kind)) for t in (a, b))
     same_device("cosine_similarity", a, b)
+    for t in (a, b):
+        refuse_complex("cosine_similarity", t._spec.dtype)
     lengths = [norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]
     return sum((a / lengths[0]) * (b / lengths[1]), dim)
 

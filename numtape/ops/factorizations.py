@@ -11,7 +11,9 @@ import numpy as np
 from numtape.autograd import mode
 from numtape.dispatch.record import recorded
 from numtape.op import Op
+from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import fresh
+from numtape.ops.complex import _complex_of, adjoint_of, conj, imag, real
 from numtape.ops.creation import eye
 from numtape.ops.diagonal import diag_embed, diagonal, tril, triu
 from numtape.ops.index import cat
@@ -40,7 +42,7 @@ def matrices(name: str, x, square: bool = False) -> Tensor:
         raise TypeError(f"{name}(): argument 'A' (position 1) must be Tensor, not {type(x).__name__}")
     if x.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions, got {x.ndim}.")
-    if not x.is_floating_point():
+    if not x.dtype.differentiable:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {x.dtype}")
     if square and x.shape[-1] != x.shape[-2]:
         raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by {x.shape[-1]} matrices")
@@ -51,13 +53,17 @@ def mt(x: Tensor) -> Tensor:
     return transpose(x, -2, -1)
 
 
+mh = adjoint_of  # what derivatives of products have where those of real ones have mt
+
+
 def _array(x: Tensor) -> np.ndarray:
     return x.detach().cpu().numpy()
 
 
 def _given_back(like: Tensor, *arrays):
-    """NumPy's results as tensors of the dtype and device of `like`."""
-    found = [from_array(np.asarray(a, like.dtype.numpy)).to(like.device) for a in arrays]
+    """NumPy's results as tensors on the device of `like`, as precise as that: real or complex, as they are."""
+    kinds = [like.dtype.to_complex() if np.iscomplexobj(a) else like.dtype.to_real() for a in arrays]
+    found = [from_array(np.asarray(a, kind.numpy)).to(like.device) for a, kind in zip(arrays, kinds)]
     return found[0] if len(found) == 1 else found
 
 
@@ -93,7 +99,7 @@ def inverse(A: Tensor, name="linalg.inv") -> Tensor:
 
     def pull(node, g):
         _, B = _saved(inverse, node, 1)
-        return (-matmul(mt(B), matmul(g, mt(B))),)
+        return (-matmul(mh(B), matmul(g, mh(B))),)
 
     return recorded(out, "inv", (A,), pull, save=(A, out.detach()))
 
@@ -110,8 +116,8 @@ def determinant(A: Tensor) -> Tensor:
             U, S, Vh = decomposed(x)
             sign = determinant(matmul(U, Vh))
             others = product_of_others(S, (S.ndim - 1,))
-            return (g * unsqueeze(unsqueeze(sign, -1), -1) * matmul(U * unsqueeze(others, -2), Vh),)
-        return (g * unsqueeze(unsqueeze(d, -1), -1) * mt(inverse(x)),)
+            return (g * conj(unsqueeze(unsqueeze(sign, -1), -1)) * matmul(U * unsqueeze(others, -2), Vh),)
+        return (g * conj(unsqueeze(unsqueeze(d, -1), -1)) * mh(inverse(x)),)
 
     return recorded(out, "det", (A,), pull, save=(A,))
 
@@ -119,7 +125,15 @@ def determinant(A: Tensor) -> Tensor:
 def sign_and_log(A: Tensor):
     """The sign and the logarithm of the absolute value of determinants."""
     sign, logabs = _given_back(A, *np.linalg.slogdet(_array(A)))
-    pull = lambda node, g: (unsqueeze(unsqueeze(g, -1), -1) * mt(inverse(node.unpack()[0], "linalg.slogdet")),)
+    pull = lambda node, g: (unsqueeze(unsqueeze(g, -1), -1) * mh(inverse(node.unpack()[0], "linalg.slogdet")),)
+    if A.dtype.is_complex:
+
+        def pull_sign(node, g):  # it turns as the imaginary part of the logarithm grows
+            x, s = _saved(sign_and_log, node, 1)[:2]
+            turn = imag(g * conj(s))
+            return (unsqueeze(unsqueeze(_complex_of(zero(turn), turn), -1), -1) * mh(inverse(x, "linalg.slogdet")),)
+
+        sign = recorded(sign, "slogdet", (A,), pull_sign, save=(A, sign.detach()))
     return sign, recorded(logabs, "slogdet", (A,), pull, save=(A,))
 
 
@@ -132,8 +146,8 @@ def solved(A: Tensor, B: Tensor, name="linalg.solve") -> Tensor:
     def pull(node, g):
         a, b, x = node.unpack()
         x = solved(a, b) if mode.state.enabled else x
-        gB = solved(mt(a), g)
-        return -matmul(gB, mt(x)), gB
+        gB = solved(mh(a), g)
+        return -matmul(gB, mh(x)), gB
 
     return recorded(out, "solve", (A, B), pull, save=(A, B, out.detach()))
 
@@ -145,13 +159,13 @@ def pseudo_inverse(A: Tensor, atol, rtol, hermitian=False) -> Tensor:
             U, S, Vh = decomposed(_whole(A) if hermitian else A)
             limit = S.amax(-1, True) * rtol
             limit = limit.maximum(limit.new_full((), atol) if not isinstance(atol, Tensor) else atol)
-            out = matmul(mt(Vh) * unsqueeze(where(limit < S, 1.0 / where(limit < S, S, 1.0), 0.0), -2), mt(U))
+            out = matmul(mh(Vh) * unsqueeze(where(limit < S, 1.0 / where(limit < S, S, 1.0), 0.0), -2), mh(U))
         else:
             out = fresh(mt(A))
 
     def pull(node, g):
         a, P = _saved(lambda x: pseudo_inverse(x, atol, rtol, hermitian), node, 1)
-        gt, Pt = mt(g), mt(P)
+        gt, Pt = mh(g), mh(P)
         outside = matmul(gt, matmul(P, Pt))  # (m, m)
         inside = matmul(matmul(Pt, P), gt)  # (n, n) on the right
         return (-matmul(Pt, matmul(g, Pt)) + outside - matmul(a, matmul(P, outside)) + inside - matmul(matmul(inside, P), a),)
@@ -160,14 +174,15 @@ def pseudo_inverse(A: Tensor, atol, rtol, hermitian=False) -> Tensor:
 
 
 def _whole(A):
-    """Symmetric matrices from their lower triangles."""
-    return tril(A) + mt(tril(A, -1))
+    """Symmetric (or Hermitian) matrices from their lower triangles."""
+    inner = tril(A, -1)
+    return inner + mh(inner) + diag_embed(real(diagonal(A, 0, -2, -1)))
 
 
 # ------------------------------------------------------------------------------------------------ Cholesky
-def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None) -> Tensor:
-    """L with A = L Lᵀ, from the lower triangles of A. Failures go into `info`, if it is an array, instead of an error."""
-    a = _array(A)
+def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None, upper=False) -> Tensor:
+    """L with A = L Lᴴ, from the lower triangles of A, or the upper ones. Failures go into `info`, if it is an array, instead of an error."""
+    a = _array(mh(A.detach()) if upper else A)
     try:
         factor = np.linalg.cholesky(a)
     except np.linalg.LinAlgError:
@@ -187,11 +202,10 @@ def cholesky_factor(A: Tensor, name="linalg.cholesky", info=None) -> Tensor:
     out = _given_back(A, factor)
 
     def pull(node, g):
-        _, L = _saved(cholesky_factor, node, 1)
-        inner = tril(matmul(mt(L), g))
-        inner = inner - diag_embed(diagonal(inner, 0, -2, -1)) * 0.5
-        found = solved(mt(L), mt(solved(mt(L), mt(inner))))  # L⁻ᵀ inner L⁻¹
-        return ((found + mt(found)) * 0.5,)
+        _, L = _saved(lambda x: cholesky_factor(x, upper=upper), node, 1)
+        inner = tril(matmul(mh(L), g))
+        inner = (inner + mh(tril(inner, -1))) * 0.5
+        return (solved(mh(L), mh(solved(mh(L), mh(inner)))),)  # L⁻ᴴ inner L⁻¹
 
     return recorded(out, "cholesky", (A,), pull, save=(A, out.detach()))
 
@@ -211,7 +225,7 @@ def orthogonal_triangular(A: Tensor, mode_name: str):
     m, n = A.shape[-2:]
     if mode_name == "reduced" and m < n and A.requires_grad and mode.state.enabled:
         Q, R = orthogonal_triangular(narrow(A, -1, 0, m), mode_name)
-        return Q, cat([R, matmul(mt(Q), narrow(A, -1, m, n - m))], -1)
+        return Q, cat([R, matmul(mh(Q), narrow(A, -1, m, n - m))], -1)
     if mode_name == "r":
         Q, R = A.new_empty(0), _given_back(A, np.linalg.qr(_array(A), "r"))
     else:
@@ -229,24 +243,25 @@ def orthogonal_triangular(A: Tensor, mode_name: str):
 
     def pull_q(node, g):
         _, q, r = _saved(again, node, 2)
-        return (_over(g - matmul(q, _mirrored(matmul(mt(q), g))), r),)
+        return (_over(g - matmul(q, _mirrored(matmul(mh(q), g))), r),)
 
     def pull_r(node, g):
         _, q, r = _saved(again, node, 2)
-        return (_over(matmul(q, _mirrored(matmul(g, mt(r)))), r),)
+        return (_over(matmul(q, _mirrored(matmul(g, mh(r)))), r),)
 
     save = (A, Q.detach(), R.detach())
     return recorded(Q, "qr", (A,), pull_q, save=save), recorded(R, "qr", (A,), pull_r, save=save)
 
 
 def _mirrored(x):
-    """The symmetric matrices that have the upper triangles of x."""
-    return triu(x) + mt(triu(x, 1))
+    """The symmetric (or Hermitian) matrices that have the upper triangles of x."""
+    inner = triu(x, 1)
+    return inner + mh(inner) + diag_embed(real(diagonal(x, 0, -2, -1)))
 
 
 def _over(x, r):
-    """x R⁻ᵀ."""
-    return mt(solved(r, mt(x), "linalg.qr"))
+    """x R⁻ᴴ."""
+    return mh(solved(r, mh(x), "linalg.qr"))
 
 
 # ------------------------------------------------------------------------------------------------ singular values
@@ -255,11 +270,13 @@ def _differences(squares: Tensor) -> Tensor:
     return unsqueeze(squares, -2) - unsqueeze(squares, -1) + eye(squares.shape[-1], dtype=squares.dtype, device=squares.device)
 
 
-def decomposed(A: Tensor, full=False):
+def decomposed(A: Tensor, full=False, anew=False):
     """U, S and Vᵀ of A = U diag(S) Vᵀ, singular values in descending order."""
     what = "The algorithm failed to converge because the input matrix contained non-finite values or is ill-conditioned"
     U, S, Vh = _given_back(A, *_lapack("linalg.svd", lambda a: np.linalg.svd(a, full_matrices=full), what, _array(A)))
     k = S.shape[-1]
+    if A.dtype.is_complex:
+        return _complex_decomposed(A, U, S, Vh, anew)
     u, vh = narrow(U.detach(), -1, 0, k), narrow(Vh.detach(), -2, 0, k)
     save = (A, u, S.detach(), vh)
 
@@ -291,50 +308,116 @@ def decomposed(A: Tensor, full=False):
     return recorded(U, "svd", (A,), pull_u, save=save), recorded(S, "svd", (A,), pull_s, save=save), recorded(Vh, "svd", (A,), pull_v, save=save)
 
 
+def _complex_decomposed(A: Tensor, U: Tensor, S: Tensor, Vh: Tensor, anew: bool):
+    """The complex factors, recorded. U and V share a node: they have a common phase, on which no loss may depend."""
+    m, n, k = *A._spec.shape[-2:], S._spec.shape[-1]
+    u, v = narrow(U, -1, 0, k), mh(narrow(Vh, -2, 0, k))
+    both = cat([u, v], -2)
+    save, phases = (A, both.detach(), S.detach()), Phases("linalg.svd", "singular vectors", not anew)
+
+    def again(node):
+        a, uv, s = node.unpack()
+        if mode.state.enabled:
+            U, s, Vh = decomposed(a, anew=True)
+            return U, mh(Vh), s
+        return narrow(uv, -2, 0, m), narrow(uv, -2, m, n), s
+
+    def pull(node, g):
+        u, v, s = again(node)
+        gu, gv = narrow(g, -2, 0, m), narrow(g, -2, m, n)
+        of_u, of_v = matmul(mh(u), gu), matmul(mh(v), gv)
+        phases.check(imag(diagonal(of_u + of_v, 0, -2, -1)))
+        inner = (of_u - mh(of_u)) * unsqueeze(s, -2) + unsqueeze(s, -1) * (of_v - mh(of_v))
+        turn = imag(diagonal(of_u, 0, -2, -1)) / s
+        inner = _off_diagonal(inner / _differences(s * s)) + diag_embed(_complex_of(zero(turn), turn))
+        found = matmul(matmul(u, inner), mh(v))
+        if m > k:
+            found = found + matmul((gu - matmul(u, of_u)) / unsqueeze(s, -2), mh(v))
+        if n > k:
+            found = found + matmul(u, mh((gv - matmul(v, of_v)) / unsqueeze(s, -2)))
+        return (found,)
+
+    def pull_s(node, g):
+        u, v, _s = again(node)
+        return (matmul(u * unsqueeze(g, -2), mh(v)),)
+
+    recorded(both, "svd", (A,), pull, save=save)
+    left, right = narrow(both, -2, 0, m), mh(narrow(both, -2, m, n))
+    if U._spec.shape[-1] > k:
+        left = cat([left, narrow(U, -1, k, m - k)], -1)
+    if Vh._spec.shape[-2] > k:
+        right = cat([right, narrow(Vh, -2, k, n - k)], -2)
+    return left, recorded(S, "svd", (A,), pull_s, save=save), right
+
+
+def _off_diagonal(x: Tensor) -> Tensor:
+    return x - diag_embed(diagonal(x, 0, -2, -1))
+
+
+class Phases:
+    """Refuses a loss that depends on the phases of vectors, which are given up to e**(i phi) only.
+
+    Under `create_graph` vectors are computed anew, and the gradient of a second derivative comes in two parts, one through either: only their
+    sum does not depend on the phases, and no later part is checked.
+    """
+
+    def __init__(self, name: str, vectors: str, checked: bool):
+        self.name, self.vectors, self.checked = name, vectors, checked
+
+    def check(self, turned: Tensor) -> None:
+        if self.checked and turned._spec.numel and float(turned.detach().abs().amax()) > 1e-2:
+            raise RuntimeError(
+                f"{self.name}: The {self.vectors} in the complex case are specified up to multiplication by e^{{i phi}}. The specified loss function "
+                "depends on this quantity, so it is ill-defined."
+            )
+        self.checked = self.checked and not mode.state.enabled
+
+
 # ------------------------------------------------------------------------------------------------ eigenvalues
-def symmetric_eigen(A: Tensor, triangle: str):
+def symmetric_eigen(A: Tensor, triangle: str, anew=False):
     """The eigenvalues, ascending, and eigenvectors of symmetric matrices, of which one triangle is read."""
     what = "The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated eigenvalues"
     L, V = _given_back(A, *_lapack("linalg.eigh", lambda a: np.linalg.eigh(a, triangle), what, _array(A)))
-    again, save = lambda x: symmetric_eigen(x, triangle), (A, L.detach(), V.detach())
+    again, save = lambda x: symmetric_eigen(x, triangle, True), (A, L.detach(), V.detach())
+    phases = Phases("linalg.eigh", "eigenvectors", not anew)
 
     def pull_values(node, g):
         _, _, v = _saved(again, node, 2)
-        return (matmul(v * unsqueeze(g, -2), mt(v)),)
+        return (matmul(v * unsqueeze(g, -2), mh(v)),)
 
     def pull_vectors(node, g):
         _, w, v = _saved(again, node, 2)
-        inner = matmul(mt(v), g)
-        inner = (inner - diag_embed(diagonal(inner, 0, -2, -1))) / _differences(w)
-        return (matmul(v, matmul(inner, mt(v))),)
+        inner = matmul(mh(v), g)
+        if v.dtype.is_complex:
+            phases.check(imag(diagonal(inner, 0, -2, -1)))
+        found = matmul(v, matmul(_off_diagonal(inner) / _differences(w), mh(v)))
+        return ((found + mh(found)) * 0.5,)
 
     return recorded(L, "eigh", (A,), pull_values, save=save), recorded(V, "eigh", (A,), pull_vectors, save=save)
 
 
-def general_eigen(A: Tensor, name: str):
-    """The eigenvalues and eigenvectors of matrices all of whose eigenvalues are real."""
+def general_eigen(A: Tensor, name: str, anew=False):
+    """The eigenvalues and eigenvectors of square matrices, complex."""
     a = _array(A)
     if not np.isfinite(a).all():
         raise RuntimeError(f"{name}: input tensor should not contain infs or NaNs.")
-    values, vectors = _lapack(name, np.linalg.eig, "The algorithm failed to converge", a)
-    if np.iscomplexobj(values):
-        if (values.imag != 0).any():
-            raise NotImplementedError(f"{name}: the matrix has complex eigenvalues, and complex dtypes are not supported yet")
-        values, vectors = values.real, vectors.real
+    kind = A.dtype.to_complex()
+    values, vectors = (x.astype(kind.numpy) for x in _lapack(name, np.linalg.eig, "The algorithm failed to converge", a))
+    A = A.to(kind)  # recorded: the gradient of a real matrix is real
     L, V = _given_back(A, values, vectors)
-    again, save = lambda x: general_eigen(x, name), (A, L.detach(), V.detach())
+    again, save = lambda x: general_eigen(x, name, True), (A, L.detach(), V.detach())
+    phases = Phases(name, "eigenvectors", not anew)
 
     def pull_values(node, g):
         _, _, v = _saved(again, node, 2)
-        return (solved(mt(v), unsqueeze(g, -1) * mt(v), name),)
+        return (solved(mh(v), unsqueeze(g, -1) * mh(v), name),)
 
     def pull_vectors(node, g):
         _, w, v = _saved(again, node, 2)
-        inner = matmul(mt(v), g)
-        inner = (inner - matmul(mt(v), v) * unsqueeze(diagonal(inner, 0, -2, -1), -2)) / _differences(w)
-        inner = inner - diag_embed(diagonal(inner, 0, -2, -1))
-        return (solved(mt(v), matmul(inner, mt(v)), name),)
+        inner = matmul(mh(v), g)
+        along = diagonal(inner, 0, -2, -1)
+        phases.check(imag(along))
+        inner = _off_diagonal((inner - matmul(mh(v), v * unsqueeze(real(along), -2))) / conj(_differences(w)))
+        return (solved(mh(v), matmul(inner, mh(v)), name),)
 
     return recorded(L, "eig", (A,), pull_values, save=save), recorded(V, "eig", (A,), pull_vectors, save=save)
-
-

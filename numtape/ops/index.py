@@ -13,7 +13,7 @@ from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, copying, tensor_of, write_into
 from numtape.ops.define import composite
 from numtape.ops.part import narrow
-from numtape.ops.places import check
+from numtape.ops.places import MEMORY, check
 from numtape.ops.places import error_cell as _error_cell
 from numtape.ops.scan import run_lines
 from numtape.ops.view import unsqueeze
@@ -22,10 +22,6 @@ from numtape.tensor import Tensor, alias, empty
 
 
 # ------------------------------------------------------------------------------------------------ kernels with an index
-def _memory_code(kind) -> str:
-    return {1: "u8", 2: "i16", 4: "i32", 8: "i64"}[kind.itemsize]
-
-
 def _index_of(name: str, index, x: Tensor) -> Tensor:
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
@@ -55,7 +51,7 @@ def index_select(input, dim, index, *, out=None):
     if result._spec.numel:
         error = _error_cell("index_select", s.device, n, d)
         with placing(s.device):
-            table = pattern(s.device, "gather").select(_memory_code(s.dtype), outer, n, count, inner)
+            table = pattern(s.device, "gather").select(MEMORY[s.dtype.itemsize], outer, n, count, inner)
         launch(table.address, result._address, dense._address, index._address, error.address)
         error.check()
     recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))

@@ -13,14 +13,18 @@ from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import TABLE
-from numtape.ops.copy import alike, tensor_of
+from numtape.ops.complex import adjoint_of, conj, imag, real, times_i, view_as_complex, view_as_real
+from numtape.ops.copy import alike, contiguous, tensor_of
+from numtape.ops.creation import zeros
 from numtape.ops.define import composite
+from numtape.ops.index import cat, stack
 from numtape.ops.part import part
-from numtape.ops.view import expanded
+from numtape.ops.view import expanded, unsqueeze
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, make
 
 _plans: dict = {}
+SMALL = 8192  # products of so many complex numbers are summed one by one
 
 
 def _plan(a, b):
@@ -39,6 +43,9 @@ def _plan(a, b):
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product over equal batch shapes; not recorded."""
+    if a._spec.dtype.is_complex:
+        with mode.no_grad():
+            return _complex_product(a, b)
     found = _plans.get((a._spec, b._spec))
     if found is None:
         if len(_plans) > 4096:
@@ -55,12 +62,32 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         raise MemoryError(f"matmul: cannot allocate {spec.nbytes:,} bytes for the result of shape {spec.shape}") from None
 
 
+def _complex_product(a: Tensor, b: Tensor) -> Tensor:
+    """The product of complex matrices as one real product of twice or four times the size, whose operand or result is seen as pairs.
+
+    With a as rows (re, im, re, im, ...), b is needed as pairs of rows, of b and of i b. Where b is the larger one, the real and the imaginary
+    parts of a are multiplied by b apart, as more rows, and brought together after.
+    """
+    m, k, n = *a._spec.shape[-2:], b._spec.shape[-1]
+    batch = a._spec.shape[:-2]
+    if not m * k * n * prod(batch):
+        return zeros(*batch, m, n, dtype=a._spec.dtype, device=a._spec.device)
+    if m * k * n * prod(batch) <= SMALL:
+        return (unsqueeze(a, -1) * unsqueeze(b, -3)).sum(-2)
+    if k * n > m * (k + n):
+        parts = cat([real(a), imag(a)], -2)
+        found = view_as_complex(_product(parts, view_as_real(contiguous(b)).reshape(*batch, k, 2 * n)).reshape(*batch, 2 * m, n, 2))
+        return found[..., :m, :] + times_i(found[..., m:, :])
+    pairs = view_as_real(stack([b, times_i(b)], -2)).reshape(*batch, 2 * k, 2 * n)
+    return view_as_complex(_product(view_as_real(contiguous(a)).reshape(*batch, m, 2 * k), pairs).reshape(*batch, m, n, 2))
+
+
 def _pull_product(node, g):
     a, b = node.unpack()
     left, right = node.inputs
     return (
-        matrix_product(g, b.transpose(-2, -1)) if left is not None else None,
-        matrix_product(a.transpose(-2, -1), g) if right is not None else None,
+        matrix_product(g, adjoint_of(b)) if left is not None else None,
+        matrix_product(adjoint_of(a), g) if right is not None else None,
     )
 
 
@@ -268,8 +295,8 @@ def _pull_linear(node, g):
     x, weight = node.unpack()
     left, right, *bias = node.inputs
     return (
-        matrix_product(g, weight) if left is not None else None,
-        matrix_product(g.transpose(0, 1), x) if right is not None else None,
+        matrix_product(g, conj(weight)) if left is not None else None,
+        matrix_product(g.transpose(0, 1), conj(x)) if right is not None else None,
         *([g.sum(0) if bias[0] is not None else None] if bias else []),
     )
 

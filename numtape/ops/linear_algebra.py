@@ -14,6 +14,7 @@ from numtape.ops import diagonal as diagonals
 from numtape.ops import linalg as products_of_matrices
 from numtape.ops import products
 from numtape.ops.arrange import given
+from numtape.ops.complex import conj
 from numtape.ops.copy import clone, tensor_of
 from numtape.ops.creation import eye, tensor, zeros
 from numtape.ops.diagonal import tril, triu
@@ -26,6 +27,7 @@ from numtape.ops.factorizations import (
     general_eigen,
     inverse,
     matrices,
+    mh,
     mt,
     orthogonal_triangular,
     pseudo_inverse,
@@ -184,7 +186,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         S = decomposed(x)[1]
         rank = sum(S.amax(-1, True) * rcond < S, -1) if S.shape[-1] else zeros(*S.shape[:-1], dtype=dtypes.int64)
         full = m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all()))
-    residuals = sum((b - products_of_matrices.matmul(x, solution)) ** 2, -2) if full else x.new_empty(0)
+    residuals = sum((b - products_of_matrices.matmul(x, solution)).abs() ** 2, -2) if full else x.new_empty(0)
     none = x.new_empty(0)
     ranks = zeros(0, dtype=dtypes.int64, device=x.device) if driver == "gels" else rank
     if vector:
@@ -195,18 +197,18 @@ def lstsq(A, B, rcond=None, *, driver=None):
 # ------------------------------------------------------------------------------------------------ factorizations
 @filed
 def cholesky(A, *, upper=False, out=None):
-    "L with A = L Lᵀ (or U with A = Uᵀ U) for symmetric positive-definite matrices; LinAlgError for others."
+    "L with A = L Lᴴ (or U with A = Uᴴ U) for symmetric (Hermitian) positive-definite matrices; LinAlgError for others."
     x = matrices("linalg.cholesky", A, True)
-    return given("linalg.cholesky", mt(cholesky_factor(mt(x))) if upper else cholesky_factor(x), out)
+    return given("linalg.cholesky", mh(cholesky_factor(x, upper=True)) if upper else cholesky_factor(x), out)
 
 
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     "The Cholesky factors, and an int32 info for each matrix: zero, or the order of the minor that is not positive-definite: (L, info)."
     x = matrices("linalg.cholesky_ex", A, True)
     info = None if check_errors else np.zeros(x._spec.shape[:-2], np.int32)
-    L = cholesky_factor(mt(x) if upper else x, "linalg.cholesky_ex", info)
+    L = cholesky_factor(x, "linalg.cholesky_ex", info, upper)
     found = zeros(*x.shape[:-2], dtype=dtypes.int32) if info is None else tensor(info)
-    return _pair("linalg.cholesky_ex", CholeskyEx, (mt(L) if upper else L, found.to(x.device)), out)
+    return _pair("linalg.cholesky_ex", CholeskyEx, (mh(L) if upper else L, found.to(x.device)), out)
 
 
 @filed
@@ -237,23 +239,23 @@ def _triangle(name, UPLO):
 
 @filed
 def eigh(A, UPLO="L", *, out=None):
-    "The eigenvalues (ascending) and eigenvectors of symmetric matrices, of which one triangle is read: (eigenvalues, eigenvectors)."
+    "The eigenvalues (ascending) and eigenvectors of symmetric (Hermitian) matrices, of which one triangle is read: (eigenvalues, eigenvectors)."
     return _pair("linalg.eigh", Eigh, symmetric_eigen(matrices("linalg.eigh", A, True), _triangle("linalg.eigh", UPLO)), out)
 
 
 def eigvalsh(A, UPLO="L", *, out=None):
-    "The eigenvalues of symmetric matrices, in ascending order."
+    "The eigenvalues of symmetric (Hermitian) matrices, in ascending order."
     return given("linalg.eigvalsh", symmetric_eigen(matrices("linalg.eigvalsh", A, True), _triangle("linalg.eigvalsh", UPLO))[0], out)
 
 
 @filed
 def eig(A, *, out=None):
-    "The eigenvalues and eigenvectors of matrices that have only real ones, in A's dtype: (eigenvalues, eigenvectors)."
+    "The eigenvalues and eigenvectors of square matrices, both complex: (eigenvalues, eigenvectors)."
     return _pair("linalg.eig", Eig, general_eigen(matrices("linalg.eig", A, True), "linalg.eig"), out)
 
 
 def eigvals(A, *, out=None):
-    "The eigenvalues of matrices that have only real ones, in A's dtype."
+    "The eigenvalues of square matrices, complex."
     return given("linalg.eigvals", general_eigen(matrices("linalg.eigvals", A, True), "linalg.eigvals")[0], out)
 
 
@@ -335,8 +337,8 @@ def cross(input, other, *, dim=-1, out=None):
 
 
 def vecdot(x, y, *, dim=-1, out=None):
-    "The inner products over a dim."
-    return given("linalg.vecdot", sum(x * y, dim), out)
+    "The inner products over a dim; the first vectors are conjugated."
+    return given("linalg.vecdot", sum(conj(x) * y, dim), out)
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):

@@ -16,7 +16,7 @@ from numtape.ops.view import movedim, unsqueeze
 def _floating(name, x, dtype):
     x = tensor_of(name, x)
     x = x if dtype is None else x.to(dtype)
-    if not x.is_floating_point():
+    if not x.dtype.differentiable:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {x.dtype}")
     return x
 
@@ -26,6 +26,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     "The norm of the elements over dims (all unless given): a number, or inf, -inf or 0 (how many are not zero)."
     name = "linalg.vector_norm"
     t = _floating(name, x, dtype)
+    t = t.abs() if t.dtype.is_complex else t
     dims = layout.dims_of(name, dim, t.ndim)
     if isinstance(ord, str):
         raise TypeError(f"{name}: ord must be a number, got {ord!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from builtins import complex as complex_number
+
 from numtape import dtypes
 from numtape.device import placed
 from numtape.dispatch import elementwise, functions, inplace
@@ -247,6 +249,8 @@ def _masked(call, x, mask, value):
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+    if not x.dtype.is_complex and (value.dtype.is_complex if isinstance(value, Tensor) else isinstance(value, complex_number)):
+        raise RuntimeError(f"masked_fill: value cannot be converted to type {x.dtype.name} without overflow: {value}")
     return call(TABLE["masked_fill"], (x, mask, value))
 
 

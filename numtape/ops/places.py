@@ -19,7 +19,7 @@ from numtape.ops.view import expanded
 from numtape.spec import spec_of
 from numtape.tensor import Tensor, alias, check_inplace, empty, rebase
 
-MEMORY = {1: "u8", 2: "i16", 4: "i32", 8: "i64"}
+MEMORY = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}
 
 
 # ------------------------------------------------------------------------------------------------ checks
@@ -42,9 +42,8 @@ def check(cells, kind=IndexError) -> None:
 
 def type_name(kind) -> str:
     """PyTorch's name of a dtype in messages: Float, Long."""
-    return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}.get(
-        kind.name, kind.name
-    )
+    names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+    return (names | {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}).get(kind.name, kind.name)
 
 
 def check_target(x: Tensor, name: str) -> None:
@@ -75,7 +74,7 @@ def changed(name: str, x: Tensor, inputs: tuple, write, pull, *, save=(), inplac
         write(alias(x))
         x._storage.version += 1
         x._storage.writer = name
-        if mode.state.enabled and x._spec.dtype.is_floating_point and any(e is not None for e in edges):
+        if mode.state.enabled and x._spec.dtype.differentiable and any(e is not None for e in edges):
             node = tape.Node(name, tuple(edges), pull, x._spec)
             node.save(*save)
             rebase(x, node)
@@ -85,7 +84,7 @@ def changed(name: str, x: Tensor, inputs: tuple, write, pull, *, save=(), inplac
     out = copied(alias(x), s if dense else spec_of(s.dtype, s.device, s.shape))
     write(alias(out))
     out._storage.version = 0
-    return recorded(out, name, (x, *inputs), pull, save=save) if s.dtype.is_floating_point else out
+    return recorded(out, name, (x, *inputs), pull, save=save) if s.dtype.differentiable else out
 
 
 def zeros(shape, like: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ import math
 from numtape import dtypes
 from numtape.dispatch import elementwise as calls
 from numtape.dispatch import functions, inplace
-from numtape.op import TABLE, arithmetic, floating, predicate
+from numtape.op import TABLE, arithmetic, floating, predicate, refuse_complex
 from numtape.ops.activation import sigmoid
 from numtape.ops.arithmetic import maximum, minimum, zero
 from numtape.ops.compare import isinf, isnan
+from numtape.ops.complex import _complex_of, _real_part, imag, real
 from numtape.ops.define import composite, elementwise, formula
 from numtape.ops.exponential import exp, exp2, log, log1p
 from numtape.ops.select import where
@@ -152,7 +153,7 @@ def _finite(x, nan, high, low):
 def _replacements(x, nan, posinf, neginf):
     if not isinstance(x, Tensor):
         raise TypeError(f"nan_to_num(): argument 'input' must be Tensor, not {type(x).__name__}")
-    limits = dtypes.finfo(x._spec.dtype) if x._spec.dtype.is_floating_point else None
+    limits = dtypes.finfo(x._spec.dtype) if x._spec.dtype.differentiable else None
     high, low = (0.0, 0.0) if limits is None else (limits.max, limits.min)
     return x, 0.0 if nan is None else float(nan), high if posinf is None else float(posinf), low if neginf is None else float(neginf)
 
@@ -161,6 +162,9 @@ def _replacements(x, nan, posinf, neginf):
 def nan_to_num(input, nan=None, posinf=None, neginf=None, *, out=None):
     "The elements with `nan` (0) for NaN and `posinf`, `neginf` (the largest and the lowest number of the dtype) for the infinities."
     args = _replacements(input, nan, posinf, neginf)
+    if input._spec.dtype.is_complex:
+        parts = [calls.call(TABLE["_finite"], (part(input), *args[1:])) for part in (real, imag)]
+        return _complex_of(*parts) if out is None else functions.into("nan_to_num", _complex_of(*parts), out)
     if not input._spec.dtype.is_floating_point:
         return input.clone() if out is None else functions.into("nan_to_num", input, out)
     return calls.call(TABLE["_finite"], args) if out is None else inplace.call_out(TABLE["_finite"], args, out)
@@ -169,13 +173,19 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None, *, out=None):
 def nan_to_num_(self, nan=None, posinf=None, neginf=None):
     """Replace NaN and infinities in place."""
     args = _replacements(self, nan, posinf, neginf)
+    if self._spec.dtype.is_complex:
+        return self.copy_(nan_to_num(self, nan, posinf, neginf))
     return inplace.call_into(TABLE["_finite"], args, self, "nan_to_num_") if self._spec.dtype.is_floating_point else self
 
 
 # ------------------------------------------------------------------------------------------------ logarithms
-@formula(vjp=(lambda g, x, y: g * sigmoid(x - y), lambda g, x, y: g * sigmoid(y - x)), floats=True, inplace=False)
+@formula(vjp=(lambda g, x, y: g * sigmoid(x - y), lambda g, x, y: g * sigmoid(y - x)), floats=True, inplace=False, complex=True)
 def logaddexp(x, y):
     "log(e**x + e**y) without leaving the range of the dtype."
+    if x.dtype.is_complex or y.dtype.is_complex:
+        above = _real_part(x) >= _real_part(y)
+        large, small = where(above, x, y), where(above, y, x)
+        return where((x == y) & isinf(x), x, large + log1p(exp(small - large)))
     return where((x == y) & isinf(x), x, maximum(x, y) + log1p(exp((x - y).abs() * -1.0)))
 
 
@@ -194,6 +204,7 @@ def _logit(x):
 def _inside(input, eps):
     if not isinstance(input, Tensor):
         raise TypeError(f"logit(): argument 'input' must be Tensor, not {type(input).__name__}")
+    refuse_complex("logit", input._spec.dtype)
     x = input if input._spec.dtype.is_floating_point else input.to(dtypes.get_default_dtype())
     return x if eps is None else x.clamp(eps, 1 - eps)
 
@@ -213,24 +224,29 @@ def logit_(self, eps=None):
 
 
 # ------------------------------------------------------------------------------------------------ powers
-def _double(x):
-    return x.to(dtypes.float64) if isinstance(x, Tensor) else float(x)
+def _doubles(*operands):
+    """Operands in float64, or in complex128 if one of them is complex."""
+    whole = any(a.dtype.is_complex if isinstance(a, Tensor) else isinstance(a, complex) for a in operands)
+    kind, number = (dtypes.complex128, complex) if whole else (dtypes.float64, float)
+    return tuple(a.to(kind) if isinstance(a, Tensor) else number(a) for a in operands)
 
 
 @composite
 def float_power(input, exponent, *, out=None):
-    "input to the power exponent, in float64."
+    "input to the power exponent, in float64, or complex128 if one of them is complex."
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
         raise TypeError("float_power(): expected a Tensor as input or exponent, got two numbers")
-    result = calls.call(TABLE["pow"], (_double(input), _double(exponent)))
+    result = calls.call(TABLE["pow"], _doubles(input, exponent))
     return result if out is None else functions.into("float_power", result, out)
 
 
 def float_power_(self, exponent):
     """Raise to a power in float64, in place."""
-    if self._spec.dtype is not dtypes.float64:
-        raise RuntimeError(f"the base given to float_power_ has dtype {self._spec.dtype.name} but the operation's result requires dtype float64")
-    return inplace.call_into(TABLE["pow"], (self, _double(exponent)), self, "float_power_")
+    base, power = _doubles(self, exponent)
+    if base is not self:
+        kind = base._spec.dtype.name
+        raise RuntimeError(f"the base given to float_power_ has dtype {self._spec.dtype.name} but the operation's result requires dtype {kind}")
+    return inplace.call_into(TABLE["pow"], (self, power), self, "float_power_")
 
 
 @composite

@@ -220,8 +220,8 @@ def adaptive_sizes(name: str, x: Tensor, output_size, nd: int) -> tuple:
 
 def adaptive_max(name: str, nd: int, input, output_size) -> tuple[Tensor, Tensor]:
     x, single = batched(name, input, nd)
-    _refuse(name, x)
     result = three(adaptive_sizes(name, x, output_size, nd))
+    _refuse(name, x, *((dtypes.complex64, dtypes.complex128) if prod(result) == 1 else ()))
     return _whole(*largest(x, _adaptive(three(x._spec.shape[2:]), result).to(x._spec.device), result, (1, 1, 1)), single)
 
 
@@ -277,8 +277,8 @@ def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 
 def adaptive_avg(name: str, nd: int, input, output_size) -> Tensor:
     x, single = batched(name, input, nd)
-    _refuse(name, x)
     result = three(adaptive_sizes(name, x, output_size, nd))
+    _refuse(name, x, *((dtypes.complex64, dtypes.complex128) if prod(result) == 1 else ()))
     if prod(result) == 1:
         out = x.mean(list(range(2, nd + 2)), keepdim=True)
     else:

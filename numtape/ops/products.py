@@ -7,6 +7,7 @@ import math
 
 from numtape import dtypes, layout
 from numtape.ops.arrange import given
+from numtape.ops.complex import _complex_of, conj, imag, real
 from numtape.ops.copy import alike, tensor_of
 from numtape.ops.creation import zeros
 from numtape.ops.define import composite
@@ -47,10 +48,10 @@ def inner(input, other, *, out=None):
 
 @composite(domain="matmul")
 def vdot(input, other, *, out=None):
-    "The inner product of two vectors."
+    "The inner product of two vectors, of which the first is conjugated."
     from numtape.ops.linalg import dot
 
-    return dot(input, other, out=out)
+    return dot(conj(tensor_of("vdot", input)), other, out=out)
 
 
 @composite(domain="matmul")
@@ -242,7 +243,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     freedom = max(freedom, 0.0) if isinstance(freedom, float) else freedom.clamp_min(0)
     centred = rows - centre
     scaled = centred if weights is None else centred * weights
-    products = matmul(centred, transpose(scaled, 0, 1).to(centred.dtype))
+    products = matmul(centred, conj(transpose(scaled, 0, 1).to(centred.dtype)))
     found = products / freedom if not isinstance(freedom, float) or freedom else products * math.inf
     return found if x.ndim == 2 else reshape(found, ())
 
@@ -256,8 +257,11 @@ def corrcoef(input):
     found = cov(x)
     if not found.ndim:
         return found / found
-    spread = found.diagonal().sqrt()
-    return (found / unsqueeze(spread, 1) / unsqueeze(spread, 0)).clamp(-1.0, 1.0)
+    spread = real(found).diagonal().sqrt()
+    found = found / unsqueeze(spread, 1) / unsqueeze(spread, 0)
+    if found.dtype.is_complex:
+        return _complex_of(real(found).clamp(-1.0, 1.0), imag(found).clamp(-1.0, 1.0))
+    return found.clamp(-1.0, 1.0)
 
 
 # ------------------------------------------------------------------------------------------------ sequences
@@ -279,7 +283,7 @@ def powers(t: Tensor, n: int, falling: bool) -> Tensor:
 
     if n < 0:
         raise RuntimeError(f"vander: N must be non-negative, got {n}")
-    kind = t.dtype if t.is_floating_point() else dtypes.int64
+    kind = t.dtype if t.dtype.differentiable else dtypes.int64
     if not n:
         return zeros(*t.shape, 0, dtype=kind, device=t.device)
     first = zeros(*t.shape, 1, dtype=kind, device=t.device) + 1

@@ -9,7 +9,7 @@ from numtape.dispatch import rows
 from numtape.dispatch.functions import into, known_reduction, learn_reduction
 from numtape.graph import Symbol
 from numtape.op import accumulating
-from numtape.ops import view
+from numtape.ops import complex, view
 from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite, reduction, row
 from numtape.tensor import Tensor
@@ -219,6 +219,10 @@ def _spread_op(name, op):
         if unbiased is not None and correction is not None:
             raise TypeError(f"{name}: give unbiased or correction, not both")
         correction = (1 if unbiased is None or unbiased else 0) if correction is None else correction
+        if x._spec.dtype.is_complex:  # of the real and the imaginary parts together
+            result = var(complex.real(x), dim, None, keepdim, correction=correction) + var(complex.imag(x), dim, None, keepdim, correction=correction)
+            result = result if name == "var" else result.sqrt()
+            return result if out is None else into(name, result, out)
         result = rows.call(op, (x, None, correction), _dims(name, dim, x._spec.ndim), keepdim)
         return result if out is None else into(name, result, out)
 
@@ -234,9 +238,17 @@ std = _spread_op("std", row_std)
 def logsumexp(input, dim, keepdim=False, *, out=None):
     "log(sum(e**x)) over `dim`, without leaving the range of the dtype."
     x = tensor_of("logsumexp", input)
-    x = x if x._spec.dtype.is_floating_point else x.to(dtypes.get_default_dtype())
-    result = rows.call(row_logsumexp, (x, None), _dims("logsumexp", dim, x._spec.ndim), keepdim)
+    x = x if x._spec.dtype.differentiable else x.to(dtypes.get_default_dtype())
+    dims = _dims("logsumexp", dim, x._spec.ndim)
+    result = _complex_logsumexp(x, dims, keepdim) if x._spec.dtype.is_complex else rows.call(row_logsumexp, (x, None), dims, keepdim)
     return result if out is None else into("logsumexp", result, out)
+
+
+def _complex_logsumexp(x, dims, keepdim):
+    top = amax(complex.real(x.detach()), dims, True)
+    top = top.masked_fill(top.isfinite().logical_not(), 0.0)
+    found = sum((x - top).exp(), dims, True).log() + top
+    return found if keepdim else found.squeeze(dims)
 
 
 @composite
@@ -244,6 +256,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     "The p-norm of the elements over `dim`: 'fro' and 2 are Euclidean; inf, -inf, 0, 1 and any other number as in PyTorch."
     x = float_operand("norm", input if dtype is None else input.to(dtype))
     dims = _dims("norm", dim, x._spec.ndim)
+    x = x.abs() if x._spec.dtype.is_complex else x
     if p in ("fro", None) or p == 2:
         result = rows.call(row_norm2, (x, None), dims, keepdim)
     elif isinstance(p, str):

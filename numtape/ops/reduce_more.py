@@ -7,6 +7,7 @@ from typing import NamedTuple
 from numtape import layout
 from numtape.dispatch import rows
 from numtape.dispatch.functions import into
+from numtape.op import refuse_complex
 from numtape.ops.copy import tensor_of
 from numtape.ops.define import composite, row
 from numtape.ops.reduce import amax, amin, float_operand, mean, std, sum, var
@@ -25,6 +26,7 @@ class aminmax_result(NamedTuple):
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The sum of the elements over `dim`, NaN taken as zero."
     x = tensor_of("nansum", input)
+    refuse_complex("nansum", x._spec.dtype)
     if not x._spec.dtype.is_floating_point or dtype is not None or out is not None or not x._spec.ndim:
         return sum(where(x.isnan(), 0, x) if x._spec.dtype.is_floating_point else x, dim, keepdim, dtype=dtype, out=out)
     return rows.call(row_nansum, (x, None), layout.dims_of("nansum", dim, x._spec.ndim), keepdim)
@@ -40,6 +42,7 @@ def row_nansum(x, dim):
 def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The mean of the elements over `dim` that are not NaN."
     x = float_operand("nanmean", input)
+    refuse_complex("nanmean", x._spec.dtype)
     counted = sum(x.isnan().logical_not(), dim, keepdim)
     result = nansum(x, dim, keepdim, dtype=dtype) / counted
     return result if out is None else into("nanmean", result, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numtape import dtypes, layout
 from numtape.autograd import tape
 from numtape.dispatch.record import view_of
+from numtape.ops.complex import conj
 from numtape.ops.copy import copy_, like, tensor_of
 from numtape.ops.creation import arange
 from numtape.ops.define import composite
@@ -118,16 +119,16 @@ def reinterpreted(x: Tensor, kind) -> Tensor:
 
 
 def adjoint(self):
-    """The matrices with rows and columns exchanged."""
+    """The matrices with rows and columns exchanged, conjugated."""
     if self.ndim < 2:
         raise RuntimeError(f"adjoint: tensor.adjoint() is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
-    return transpose(self, -2, -1)
+    return conj(transpose(self, -2, -1))
 
 
 def _hermitian(self):
     if self.ndim not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.")
-    return transpose(self, 0, 1) if self.ndim else self
+    return conj(transpose(self, 0, 1) if self.ndim else self)
 
 
 # ------------------------------------------------------------------------------------------------ shapes changed in place
@@ -330,8 +331,8 @@ METHOD_ONLY = {
     "unfold": unfold_dim, "adjoint": adjoint, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_, "swapaxes_": transpose_, "swapdims_": transpose_,
     "t_": t_, "as_strided_": as_strided_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_, "apply_": apply_, "map_": map_, "storage": storage,
     "untyped_storage": untyped_storage, "is_set_to": is_set_to, "tril_": written("tril_", tril),
-    "triu_": written("triu_", triu), "H": property(_hermitian, doc="A matrix with rows and columns exchanged."),
-    "mH": property(adjoint, doc="The matrices with rows and columns exchanged."),
+    "triu_": written("triu_", triu), "H": property(_hermitian, doc="A matrix with rows and columns exchanged, conjugated."),
+    "mH": property(adjoint, doc="The matrices with rows and columns exchanged, conjugated."),
 }  # fmt: skip
 FUNCTION_ONLY: set = set()
 PRIVATE = {"unfold_dim", "repeat"}

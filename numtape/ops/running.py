@@ -9,10 +9,11 @@ from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, walks
 from numtape.op import accumulating
 from numtape.ops import scan
+from numtape.ops.complex import conj, real
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.creation import zeros_like
 from numtape.ops.define import composite
-from numtape.ops.index import cat, scatter_into_zeros
+from numtape.ops.index import cat, gather, scatter_into_zeros
 from numtape.ops.part import narrow, select
 from numtape.ops.scan import _given, run_lines, values_indices
 from numtape.ops.select import where
@@ -26,7 +27,7 @@ def _walk(name: str, body: str, outputs, inputs, d: int, *, reverse=False, impor
     if not x.numel:
         return
     lines, kind = pattern(x.device, "lines"), outputs[0]._spec.dtype
-    accumulate = "f64" if kind.is_floating_point else "i64"
+    accumulate = "c128" if kind.is_complex else "f64" if kind.is_floating_point else "i64"
     body = lines.in_order(body.format(accumulate=accumulate, code=kind.code, sign=">" if name == "cummax" else "<"))
     codes = [tuple(t._spec.dtype.code for t in group) for group in (outputs, inputs)]
     text = lines.text(name, f"{x.dtype.name} -> {kind.name}", *codes, body, imports=imports)
@@ -50,8 +51,8 @@ def recurrence(a: Tensor, b: Tensor, d: int, reverse: bool = False) -> Tensor:
 
     def pull(node, g):
         a, b = node.unpack()
-        slope = recurrence(_shifted(a, d, 0.0, not reverse), g, d, not reverse)
-        return slope * _shifted(recurrence(a, b, d, reverse), d, 0.0, reverse), slope
+        slope = recurrence(conj(_shifted(a, d, 0.0, not reverse)), g, d, not reverse)
+        return slope * conj(_shifted(recurrence(a, b, d, reverse), d, 0.0, reverse)), slope
 
     return recorded(out, "recurrence", (a, b), pull, save=(a, b))
 
@@ -65,6 +66,7 @@ def cumprod(input, dim, *, dtype=None, out=None):
     if dtype is not None:
         x = x.to(dtype)
     result = _cumprod(x.to(accumulating(x._spec.dtype)), d)
+    result = result if dtype is None else result.to(dtype)
     return result if out is None else into("cumprod", result, out)
 
 
@@ -77,7 +79,7 @@ def _cumprod(x: Tensor, d: int) -> Tensor:
     def pull(node, g):
         (x,) = node.unpack()
         before = _cumprod(_shifted(x, d, 1.0), d)
-        return (before * recurrence(_shifted(x, d, 0.0, True), g, d, True),)
+        return (conj(before) * recurrence(conj(_shifted(x, d, 0.0, True)), g, d, True),)
 
     return recorded(out, "cumprod", (x,), pull, save=(x,))
 
@@ -86,11 +88,24 @@ def _cumprod(x: Tensor, d: int) -> Tensor:
 def logcumsumexp(input, dim, *, out=None):
     "log(cumsum(e**x)) along a dim, without leaving the range of the dtype."
     x = tensor_of("logcumsumexp", input)
-    if not x._spec.dtype.is_floating_point:
+    if not x._spec.dtype.differentiable:
         raise RuntimeError(f"logcumsumexp: not supported for {x._spec.dtype.name} tensors; convert to floating point first")
     d = layout.dim_of("logcumsumexp", dim, x._spec.ndim)
-    result = _logcumsumexp(x, d)
+    result = _complex_logcumsumexp(x, d) if x._spec.dtype.is_complex else _logcumsumexp(x, d)
     return result if out is None else into("logcumsumexp", result, out)
+
+
+def _complex_logcumsumexp(x: Tensor, d: int) -> Tensor:
+    """Of numbers scaled by the element of the largest real part so far, as a recurrence: what was added before is scaled anew where that grows."""
+    if not x._spec.numel:
+        return x.clone()
+    if not x._spec.ndim:
+        return x.clone()
+    top = gather(x.detach(), d, cummax(real(x.detach()), d).indices)
+    top = where(real(top).isfinite(), top, 0.0)
+    before = _shifted(top, d, 0.0)
+    grown = where(real(before) > real(top), 0.0, (before - top).exp())  # what was before -inf counts for nothing
+    return recurrence(grown, (x - top).exp(), d).log() + top
 
 
 def _logcumsumexp(x: Tensor, d: int) -> Tensor:

@@ -11,7 +11,7 @@ from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
-from numtape.op import accumulating
+from numtape.op import accumulating, refuse_complex
 from numtape.ops import reduce
 from numtape.ops.copy import copied, tensor_of
 from numtape.ops.define import composite
@@ -67,7 +67,7 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
 
 @functools.cache
 def _cumsum_text(template, source, kind) -> str:
-    accumulate = "f64" if source is dtypes.float32 else source.code if source.is_floating_point else "i64"
+    accumulate = "f64" if source.is_floating_point else "c128" if source.is_complex else "i64"
     body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
     return template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
 
@@ -86,6 +86,7 @@ def cumsum(input, dim, *, dtype=None, out=None):
     if dtype is not None:
         x = x.to(dtype)
     result = _cumsum_recorded(x, d, False)
+    result = result if dtype is None else result.to(dtype)
     return result if out is None else into("cumsum", result, out)
 
 
@@ -97,6 +98,7 @@ def _cumsum_recorded(x, d, reverse):
 # ------------------------------------------------------------------------------------------------ positions
 def _extremum(name: str, x: Tensor, d: int):
     """The extreme values over a dim and where they first stand; not recorded. A NaN wins."""
+    refuse_complex(name, x._spec.dtype)
     if x._spec.dtype is dtypes.bool:
         values, indices = _extremum(name, x.to(dtypes.uint8), d)
         return values.to(dtypes.bool), indices

@@ -6,6 +6,7 @@ from numtape import dtypes, layout
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern
+from numtape.op import refuse_complex
 from numtape.ops import reduce
 from numtape.ops.copy import tensor_of
 from numtape.ops.creation import full_like
@@ -20,6 +21,7 @@ from numtape.tensor import Tensor, alias, empty
 def _launched(name: str, x: Tensor, d: int, size: int, count: int = 0, descending: bool = False):
     """The values and positions that a sort kernel finds in each line of x along d: `size` of each; not recorded."""
     s = x._spec
+    refuse_complex(name, s.dtype)
     sort = pattern(s.device, "sort")
     shape = (*s.shape[:d], size, *s.shape[d + 1 :]) if s.ndim else ()
     strides = None  # contiguous, but a sorted tensor is laid out as the input

@@ -259,7 +259,7 @@ def setitem(self, index, value):
             while value._spec.ndim > target._spec.ndim and value._spec.shape[0] == 1:
                 value = value.squeeze(0)
             target.copy_(value)
-        elif isinstance(value, (int, float, np.generic)):
+        elif isinstance(value, (int, float, complex, np.generic)):
             target.fill_(value)
         else:
             target.copy_(_values(self, value))
@@ -272,7 +272,7 @@ def setitem(self, index, value):
     if not found:  # a list that was read as a tuple of basic items
         base[...] = value
         return
-    number = isinstance(value, (int, float, np.generic))
+    number = isinstance(value, (int, float, complex, np.generic))
     if len(found) == 1 and _is_mask(found[0][1]) and (number or isinstance(value, Tensor) and value._spec.numel == 1 and value._spec.ndim <= 1):
         _fill_where(base, *found[0], value if number else value.reshape(()))
         return
