@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from numtape.device import device as Device
@@ -102,6 +105,28 @@ def initial_seed() -> int:
 def get_rng_state() -> Any:
     """The state of the default generator."""
     return default_generator.get_state()
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """Put the states of the random generators back at the end of a `with` block: of the CPU, and of the GPUs (or of `devices`).
+
+    >>> import numtape as nt
+    >>> with nt.random.fork_rng():
+    ...     _ = nt.rand(3)
+    """
+    if not enabled:
+        yield
+        return
+    cuda: Any = sys.modules.get("numtape.cuda")
+    cards = [] if cuda is None or not cuda.is_available() else list(range(cuda.device_count()) if devices is None else devices)
+    here, there = get_rng_state(), [cuda.get_rng_state(d) for d in cards]
+    try:
+        yield
+    finally:
+        set_rng_state(here)
+        for d, state in zip(cards, there):
+            cuda.set_rng_state(state, d)
 
 
 def set_rng_state(state: Any) -> None:
