@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 
 from numtape import dtypes, layout
-from numtape.dispatch.record import recorded
+from numtape.dispatch.record import recorded, view_of
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import fresh, given
-from numtape.ops.copy import contiguous, tensor_of
+from numtape.ops.copy import contiguous, like, tensor_of
 from numtape.ops.creation import arange, zeros
 from numtape.ops.define import composite, formula
-from numtape.ops.part import narrow, part
+from numtape.ops.part import into_zeros, narrow, part
 from numtape.ops.reduce import sum
 from numtape.ops.select import where
-from numtape.ops.view import reshape, unsqueeze
+from numtape.ops.view import _remember, _specs, reshape, unsqueeze
 
 
 # ------------------------------------------------------------------------------------------------ diagonals
@@ -23,6 +23,10 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     "A view of the diagonal of two dims, as the last dim; `offset` counts columns to the right of the main one."
     x = tensor_of("diagonal", input)
     s = x._spec
+    key = (s, "diagonal", offset, dim1, dim2)
+    if found := _specs.get(key):
+        spec, start = found
+        return view_of(x, spec, start, "diagonal", lambda n, g: (into_zeros(g, s, lambda z: diagonal(z, offset, dim1, dim2)),))
     a, b = layout.dim_of("diagonal", dim1, s.ndim), layout.dim_of("diagonal", dim2, s.ndim)
     if a == b:
         raise RuntimeError(f"diagonal: diagonal dimensions cannot be identical {dim1}, {dim2}")
@@ -31,6 +35,7 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     rest = [d for d in range(s.ndim) if d not in (a, b)]
     shape, strides = [*(s.shape[d] for d in rest), n], [*(s.strides[d] for d in rest), s.strides[a] + s.strides[b]]
     start = down * s.strides[a] + right * s.strides[b] if n else 0
+    _remember(key, (like(x, shape, strides), start))
     return part(x, shape, strides, start, "diagonal", lambda z: diagonal(z, offset, a, b))
 
 

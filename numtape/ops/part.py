@@ -80,6 +80,10 @@ def narrow(input, dim, start, length):
     "The elements start, ..., start + length - 1 of a dim."
     x = tensor_of("narrow", input)
     s = x._spec
+    key = (s, "narrow", dim, start, length)
+    if type(start) is int and type(dim) is int and (found := _specs.get(key)):
+        spec, offset = found
+        return view_of(x, spec, offset, "narrow", lambda n, g: (into_zeros(g, s, lambda z: narrow(z, dim, start, length)),))
     if not s.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = layout.dim_of("narrow", dim, s.ndim)
@@ -91,7 +95,10 @@ def narrow(input, dim, start, length):
     start = start + n if start < 0 else start
     if start + length > n:
         raise RuntimeError(f"narrow(): start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    return part(x, (*s.shape[:d], length, *s.shape[d + 1 :]), s.strides, start * s.strides[d], "narrow", lambda z: narrow(z, d, start, length))
+    shape = (*s.shape[:d], length, *s.shape[d + 1 :])
+    if type(key[2]) is int and type(key[3]) is int and type(length) is int:
+        _remember(key, (_like(x, shape, s.strides), start * s.strides[d]))
+    return part(x, shape, s.strides, start * s.strides[d], "narrow", lambda z: narrow(z, d, start, length))
 
 
 @composite

@@ -22,7 +22,7 @@ from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import GRAIN, SIZES, offset_lines
 
-WIDTH = 64  # columns of a unit of `write`
+WIDTH, APART = 64, 4  # columns of a unit of `write`; where they lie apart, so many that their memory stays near
 PIECE = 4096  # elements of a mask that a unit looks at
 
 POSITIONS = '''"""positions of {count} index tensors"""
@@ -259,10 +259,11 @@ def write(name, code, stored, count, x_place, sizes, steps):
     """The launch that writes x at `count` places of out; `steps` of (out, x). Arguments: out, x, places."""
     if not sizes:
         return Table(library.kernel(f"{name}_places", write_each_text(name, code, stored)), 1, 1, 3, [count, x_place, 1])
-    chunks, rows = -(-sizes[-1] // WIDTH), prod(sizes[:-1])
-    words = [count, x_place, chunks, WIDTH, sizes[-1], len(sizes) - 1, steps[0][-1], steps[1][-1], rows, 1, *outer_slots(sizes, steps)]
+    width = WIDTH if steps[0][-1] == 1 else APART
+    chunks, rows = -(-sizes[-1] // width), prod(sizes[:-1])
+    words = [count, x_place, chunks, width, sizes[-1], len(sizes) - 1, steps[0][-1], steps[1][-1], rows, 1, *outer_slots(sizes, steps)]
     kernel = library.kernel(f"{name}_places", write_text(name, code, stored, steps))
-    return Table(kernel, rows * chunks, 1 + GRAIN // (count * min(sizes[-1], WIDTH)), 3, words)
+    return Table(kernel, rows * chunks, 1 + GRAIN // (count * min(sizes[-1], width)), 3, words)
 
 
 @functools.lru_cache(1024)
