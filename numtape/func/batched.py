@@ -18,8 +18,9 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import numtape as nt
-from numtape.autograd import mode
+from numtape.autograd import mode, tape
 from numtape.autograd._trees import flatten, unflatten
+from numtape.dispatch import elementwise
 from numtape.spec import Size
 from numtape.tensor import Tensor
 
@@ -34,6 +35,10 @@ class NoRule(AttributeError):
 
 class Asked(RuntimeError):
     """The value of a batch was asked for, where one example has one."""
+
+
+class Shared(RuntimeError):
+    """A batch was to be written into a tensor that is the same for all examples."""
 
 
 class Layer:
@@ -83,7 +88,32 @@ class Layer:
     def meet(self, name: str, function: Callable, args: tuple) -> Any:
         if innermost(args) is None:
             raise
-        return call(name, function, args, {})
+        return call("mul", function, args, {})  # the rule of all elementwise ops
+
+    def pull(self, node: Any, gradient: Any) -> Any:
+        "The pull of a node for gradients that are batches."
+        several = isinstance(gradient, tape.Grads)
+        if not several and type(gradient) is not Batched:
+            return node.pull(node, gradient)
+        op = node.op
+        if not mode.state.enabled and not several:
+            try:
+                if op is None or op.family != "elementwise":
+                    return node.pull(node, gradient)
+                saved, parts = elementwise.unpack(node), []
+                for i, edge in enumerate(node.inputs):
+                    _, places, same = (None, (), False) if edge is None else op.recipes[i]
+                    values = tuple(gradient if k < 0 else saved[k] for k in places)
+                    parts.append(None if edge is None else gradient if same else elementwise.call(op.pullbacks.get(i) or elementwise.pullback(op, i), values))
+                return parts
+            except (NoRule, Asked, Shared):
+                pass  # for one example after another
+        names = list(gradient.parts) if several else [0]
+
+        def one(*given: Any) -> tuple:
+            return tuple(node.pull(node, tape.Grads(dict(zip(names, given))) if several else given[0]))
+
+        return self.by_example(one, list(gradient.parts.values()) if several else [gradient], ())
 
     def by_example(self, function: Callable, tensors: Any, known: tuple) -> Any:
         "A function of tensors that knows the layers `known` alone: where tensors are batches of others, for one example after another."

@@ -14,7 +14,7 @@ from typing import Any
 
 import numtape as nt
 from numtape.autograd._trees import flatten, unflatten
-from numtape.func.batched import DRAWS, RULES, Layer
+from numtape.func.batched import DRAWS, RULES, Layer, Shared
 from numtape.op import TABLE
 from numtape.tensor import Tensor
 
@@ -60,7 +60,7 @@ def in_place(layer: Layer, function: Callable, args: tuple, kwargs: dict) -> Any
 
 def refuse_shared(layer: Layer, function: Any, target: Any) -> None:
     if not layer.has(target):
-        raise RuntimeError(
+        raise Shared(
             f"vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements than "
             f"`self`. This happened due to `other` being vmapped over but `self` not being vmapped over in a vmap ({function.args[0]}). Please try to use "
             "out-of-place operators instead of inplace arithmetic. If said operator is being called inside the PyTorch framework, please file a bug report instead."
