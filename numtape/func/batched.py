@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numtape as nt
 from numtape.autograd import mode, tape
 from numtape.autograd._trees import flatten, unflatten
-from numtape.dispatch import elementwise
+from numtape.dispatch import elementwise, rows
+from numtape.graph import FULL, ROW
 from numtape.spec import Size
 from numtape.tensor import Tensor
 
@@ -98,7 +99,9 @@ class Layer:
         op = node.op
         if not mode.state.enabled and not several:
             try:
-                if op is None or op.family != "elementwise":
+                if op is not None and op.family != "elementwise":
+                    return self._pull_rows(node, gradient)
+                if op is None:
                     return node.pull(node, gradient)
                 saved, parts = elementwise.unpack(node), []
                 for i, edge in enumerate(node.inputs):
@@ -114,6 +117,32 @@ class Layer:
             return tuple(node.pull(node, tape.Grads(dict(zip(names, given))) if several else given[0]))
 
         return self.by_example(one, list(gradient.parts.values()) if several else [gradient], ())
+
+    def _pull_rows(self, node: Any, gradient: Any) -> Any:
+        "As `rows.pull`, with the batch as one more dim in front."
+        op, (dims, spec, _) = node.op, node.spec
+        dims, shape = tuple(d + 1 for d in dims), (self.size, *spec.shape)
+        if node.pull is rows.pull_linear:
+            return (self.wrap(op.vjp[0](gradient._value, dims, shape)), *[None] * (len(node.inputs) - 1))
+        if node.pull is not rows.pull:
+            raise NoRule
+        saved, kept = elementwise.unpack(node), tuple(1 if d in dims else n for d, n in enumerate(shape))
+        reduces, per_row = op.traits["reduces"], op.traits.get("per_row", ())
+        values = dict(zip(op.names, saved)) | ({"out": saved[-1]} if len(saved) > len(op.names) else {})
+        values = {name: self.front(t.detach()) if isinstance(t, Tensor) else t for name, t in values.items()}
+        values |= {"g": gradient._value.reshape(kept) if reduces else gradient._value, "dim": dims, "shape": shape}
+        parts = []
+        for i, edge in enumerate(node.inputs):
+            names = op.saves[i]
+            given = tuple(values[name] for name in names)
+            if edge is None:
+                parts.append(None)
+            elif op.traits.get("rule_on_tensors"):
+                parts.append(self.wrap(op.vjp[i](*given)))
+            else:
+                extents = tuple(ROW if reduces and name in ("g", "out") or name in per_row else FULL for name in names)
+                parts.append(self.wrap(rows.run(rows._pullback(op, i), given, dims, True, extents, shape)))
+        return parts
 
     def by_example(self, function: Callable, tensors: Any, known: tuple) -> Any:
         "A function of tensors that knows the layers `known` alone: where tensors are batches of others, for one example after another."

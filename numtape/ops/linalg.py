@@ -58,9 +58,10 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 def _pull_product(node, g):
     a, b = node.unpack()
     left, right = node.inputs
+    product = matmul if mode.state.layers else matrix_product  # of batches of `vmap`
     return (
-        matrix_product(g, b.transpose(-2, -1)) if left is not None else None,
-        matrix_product(a.transpose(-2, -1), g) if right is not None else None,
+        product(g, b.transpose(-2, -1)) if left is not None else None,
+        product(a.transpose(-2, -1), g) if right is not None else None,
     )
 
 
@@ -252,9 +253,10 @@ _add = TABLE["add"]
 def _pull_linear(node, g):
     x, weight = node.unpack()
     left, right, *bias = node.inputs
+    product = matmul if mode.state.layers else matrix_product
     return (
-        matrix_product(g, weight) if left is not None else None,
-        matrix_product(g.transpose(0, 1), x) if right is not None else None,
+        product(g, weight) if left is not None else None,
+        product(g.transpose(0, 1), x) if right is not None else None,
         *([g.sum(0) if bias[0] is not None else None] if bias else []),
     )
 
