@@ -131,7 +131,7 @@ class Layer:
         values = dict(zip(op.names, saved)) | ({"out": saved[-1]} if len(saved) > len(op.names) else {})
         values = {name: self.front(t.detach()) if isinstance(t, Tensor) else t for name, t in values.items()}
         values |= {"g": gradient._value.reshape(kept) if reduces else gradient._value, "dim": dims, "shape": shape}
-        parts = []
+        parts: list = []
         for i, edge in enumerate(node.inputs):
             names = op.saves[i]
             given = tuple(values[name] for name in names)
