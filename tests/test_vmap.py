@@ -275,3 +275,43 @@ def test_functions_on_batches(m=nt):
     Own.generate_vmap_rule = True
     with pytest.raises(RuntimeError, match="both"):
         nt.vmap(Own.apply, in_dims=(0, None))(x, w)
+
+
+def jacobians(name):
+    """Rows and columns of Jacobians at once, against one by one."""
+    for sample in samples_of(name):
+        arrays = [a for a in sample.arrays if a.dtype == np.float64]
+        if not arrays or any(a.size < 2 or a.size > 40 for a in arrays):
+            continue
+        given = [nt.from_numpy(a.copy()) for a in arrays]
+
+        def call(*values, sample=sample):
+            rest = iter(values)
+            found = sample.call(nt, *[next(rest) * 1 if a.dtype == np.float64 else nt.from_numpy(a.copy()) for a in sample.arrays])
+            return tuple(t for t in listed(found) if isinstance(t, nt.Tensor) and t.is_floating_point())
+
+        try:
+            outputs, pull = nt.func.vjp(call, *given)
+        except Exception:  # refuses float64
+            continue
+        if not outputs or any(not 1 < t.numel() < 60 or t.dtype is not nt.float64 for t in outputs):
+            continue
+        places = tuple(range(len(given)))
+        rows, columns = nt.func.jacrev(call, places)(*given), nt.func.jacfwd(call, places)(*given)
+        for i, output in enumerate(outputs):
+            for k in range(output.numel()):
+                seeds = tuple(nt.zeros(o.numel(), dtype=o.dtype).index_fill(0, nt.tensor([k] if o is output else []).long(), 1.0).reshape(o.shape) for o in outputs)
+                for j, g in enumerate(pull(*seeds) if len(seeds) > 1 else pull(seeds)):
+                    for found in (rows, columns):
+                        np.testing.assert_allclose(found[i][j].reshape(output.numel(), -1)[k].numpy(), g.reshape(-1).numpy(), rtol=1e-6 if name == "cov" else 1e-8, atol=1e-10, err_msg=f"{sample} {i} {k} {j}")
+
+
+@pytest.mark.parametrize("name", ["mul", "softmax", "matmul", "index_select", "cumsum"])
+def test_jacobians_at_once(name):
+    jacobians(name)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("logit", "mode", "cov")])
+def test_jacobians_of_every_op(name):
+    jacobians(name)

@@ -40,6 +40,8 @@ class Followed:
     def pull(self, cotangents, keep=True, record=None):
         """The gradients of the inputs for gradients of the outputs: J' v. Zeros where nothing depends on an input."""
         if mode.state.layers and mode.state.layers is not self.layers:  # gradients of a `vmap` within which the function was not called
+            if not (self.layers or self.record or record or len(mode.state.layers) > 1 or any(tape.needs_grad(c) for c in cotangents if c is not None)):
+                return self._pull_batch(cotangents)
             return mode.state.layers[-1].by_example(lambda *cotangents: self.pull(cotangents, True, record), cotangents, self.layers)
         record = self.record or any(c._requires_grad for c in cotangents if c is not None) and mode.state.enabled if record is None else record
         pairs = [(o, c) for o, c in zip(self.outputs, cotangents) if tape.needs_grad(o) and c is not None]
@@ -50,6 +52,12 @@ class Followed:
                 [o for o, _ in pairs], self.inputs, [c for _, c in pairs], retain_graph=keep or record, create_graph=record, allow_unused=True
             )
         return [t.new_zeros(t.shape) if g is None else g for t, g in zip(self.inputs, found)]
+
+    def _pull_batch(self, cotangents):
+        pairs = [(o, c) for o, c in zip(self.outputs, cotangents) if tape.needs_grad(o) and c is not None]
+        first, second = [o for o, _ in pairs], [c for _, c in pairs]
+        found = tape.backward(first, second, retain_graph=True, create_graph=False, inputs=self.inputs, accumulate=False)
+        return [t.detach().new_zeros(t.shape) if g is None else g for t, g in zip(self.inputs, found)]
 
     def pusher(self):
         """v -> J v as a function of lists: tangents carried forwards along the tape."""
@@ -62,6 +70,8 @@ class Followed:
 
         def push(tangents):
             if mode.state.layers and mode.state.layers is not layers:
+                if not (layers or self.record or len(mode.state.layers) > 1 or any(tape.needs_grad(t) for t in tangents)):
+                    return [o.detach().new_zeros(o.shape) if t is None else t for o, t in zip(self.outputs, carried(tangents, False))]
                 return mode.state.layers[-1].by_example(lambda *tangents: push(tangents), tangents, layers)
             record = self.record or any(t._requires_grad for t in tangents) and mode.state.enabled
             found = carried([plain(within(t)) for t in tangents], record)
@@ -116,8 +126,45 @@ def stacked(parts, shape):
     return numtape.stack(parts).reshape((*shape, *parts[0].shape))
 
 
+CHUNK = 128  # how many rows or columns of a Jacobian are computed at once
+
+
+def batches(followed, tensors) -> bool:
+    """Whether the derivatives by each element of these can be batches: nothing is recorded, and no `vmap` is running."""
+    return not followed.record and not mode.state.layers and all(t.numel() > 1 for t in tensors)
+
+
+def units(t):
+    """For each element of t a tensor like t with a 1 there."""
+    import numtape
+
+    return numtape.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(t.numel(), *t.shape)
+
+
+def rows_at_once(followed, i: int) -> list:
+    """The Jacobians of output i by the inputs."""
+    import numtape
+
+    output = followed.outputs[i]
+    pull = lambda c: tuple(followed.pull([c if k == i else None for k in range(len(followed.outputs))]))
+    found = numtape.vmap(pull, chunk_size=CHUNK)(units(output))
+    return [g.reshape(*output.shape, *t.shape) for g, t in zip(found, followed.inputs)]
+
+
+def columns_at_once(followed, push, j: int) -> list:
+    """The Jacobians of the outputs by input j."""
+    import numtape
+
+    t = followed.inputs[j]
+    zeros = [t.detach().new_zeros(t.shape) for t in followed.inputs]
+    found = numtape.vmap(lambda v: tuple(push([v if k == j else z for k, z in enumerate(zeros)])), out_dims=-1, chunk_size=CHUNK)(units(t))
+    return [g.reshape(*o.shape, *t.shape) for g, o in zip(found, followed.outputs)]
+
+
 def jacobian_by_rows(followed: Followed) -> list:
     """For each output the list of its Jacobians by the inputs, (*output, *input) each: one pull per element of the outputs."""
+    if batches(followed, followed.outputs):
+        return [rows_at_once(followed, i) for i in range(len(followed.outputs))]
     result = []
     for i, output in enumerate(followed.outputs):
         rows = []
@@ -136,6 +183,9 @@ def jacobian_by_rows(followed: Followed) -> list:
 def jacobian_by_columns(followed: Followed) -> list:
     """The same by one push per element of the inputs."""
     push = followed.pusher()
+    if batches(followed, followed.inputs):
+        found = [columns_at_once(followed, push, j) for j in range(len(followed.inputs))]
+        return [[by_output[i] for by_output in found] for i in range(len(followed.outputs))]
     columns: list = [[] for _ in followed.inputs]
     zeros = [t.detach().new_zeros(t.shape) for t in followed.inputs]
     for j, t in enumerate(followed.inputs):

@@ -55,7 +55,12 @@ def through(node: Node, tangents: list, kept: dict | None = None):
         return several[node.pull.i] if isinstance(several, tuple) else _of_part(node, several, kept)
     forward = getattr(node.pull, "push", None)
     if forward is not None and forward is not NotImplemented:
-        found = forward(node, tangents)
+        try:
+            found = forward(node, tangents)
+        except AttributeError:  # a tangent is a batch of `vmap`
+            if not mode.state.layers:
+                raise
+            return mode.state.layers[-1].by_example(lambda *several: forward(node, several), tangents, ())
         if found is not NotImplemented:
             return found
     if node.spec is None:  # several results: the tangent of each is found by its own node
@@ -77,6 +82,7 @@ def transposed(node: Node, pull, tangents: list, kept: dict | None = None):
         if kept is not None and node in kept:
             seed, pulled = kept[node]
         else:
+            like = like._value if hasattr(like, "_layer") else like
             seed = like.detach().new_zeros(spec.shape, dtype=spec.dtype)
             seed._node, seed._requires_grad = Node("seed", (), None, spec), True
             pulled = pull(seed)

@@ -70,7 +70,9 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
         targets = {edge: None for edge in wanted if edge is not None}
         needed = _leading_to(targets, roots)
     state, before = mode.state, mode.state.enabled
-    walk, anomaly = None, False
+    walk, anomaly, pull = None, False, None
+    if state.layers and any(hasattr(g, "_layer") for g in gradients):
+        pull = state.layers[-1].pull  # gradients that are batches of `vmap`
     if state.watched:
         anomaly = state.anomaly
         if state.level is not None:  # gradients have tangents too
@@ -102,7 +104,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
             if anomaly:
                 walk[2] = node
             try:
-                parts = node.pull(node, gradient)
+                parts = node.pull(node, gradient) if pull is None else pull(node, gradient)
                 if node.rare is not None and "post" in node.rare:
                     parts = _after(node, gradient, parts)
                 if anomaly and state.check_nan:
@@ -122,7 +124,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                     pending[edge] = part
                     if type(edge) is Node:
                         heappush(heap, (-edge.seq, edge))
-                elif create_graph or edge not in ours:
+                elif create_graph or edge not in ours or pull is not None:
                     pending[edge] = sum_so_far + part
                     ours.add(edge)
                 else:
@@ -132,7 +134,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 node.release()
         for leaf in list(pending):  # what is left are leaves
             gradient = pending.pop(leaf)
-            if gradient._spec.shape != leaf._spec.shape:
+            if gradient.shape != leaf.shape:
                 raise RuntimeError(f"a derivative rule returned a gradient of shape {tuple(gradient.shape)} for a leaf of shape {tuple(leaf.shape)}")
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)

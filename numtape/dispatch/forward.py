@@ -28,7 +28,8 @@ def push(node, tangents):
         elif recording:
             part = rule(*values)
         else:
-            part = elementwise.evaluate(op.pullbacks.get(i) or elementwise.pullback(op, i), values)
+            run = elementwise.call if mode.state.layers else elementwise.evaluate
+            part = run(op.pullbacks.get(i) or elementwise.pullback(op, i), values)
         total = part if total is None else total + part
     return total
 
@@ -36,6 +37,9 @@ def push(node, tangents):
 def push_linear(node, tangents):
     """The tangent of a sum or mean: that of the tangents."""
     dims, spec, result = node.spec
+    if mode.state.layers:
+        t, keep = tangents[0], result.ndim == spec.ndim
+        return t.sum(dims, keep) if node.op.name == "sum" else t.mean(dims, keep)
     return rows.call(node.op, (tangents[0], *[None] * (len(node.op.names) - 1)), dims, result.ndim == spec.ndim)
 
 

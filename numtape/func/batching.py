@@ -9,7 +9,8 @@ from typing import Any
 
 import numtape as nt
 from numtape.autograd._trees import flatten, unflatten
-from numtape.func.batched import Batched, Layer, NoRule, Randomness, recognise, recognising
+from numtape.func.batched import Batched, Layer, NoRule, Randomness
+from numtape.func.recognise import recognise, recognising
 
 
 def _per_leaf(dims: Any, tree: Any, error: Callable) -> list:

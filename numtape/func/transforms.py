@@ -204,7 +204,7 @@ def _jacobian(name: str, func: Callable, argnums: Any, has_aux: bool, compute: C
 
 
 def jacrev(func: Callable, argnums: int | tuple = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Callable:
-    """The function that computes the Jacobian of `func`, (*output, *input), by one backward pass for each element of the output.
+    """The function that computes the Jacobian of `func`, (*output, *input), by backward passes for all elements of the output at once.
 
     >>> import numtape as nt
     >>> nt.func.jacrev(lambda x: x * x)(nt.tensor([1.0, 2.0]))
@@ -215,7 +215,7 @@ def jacrev(func: Callable, argnums: int | tuple = 0, *, has_aux: bool = False, c
 
 
 def jacfwd(func: Callable, argnums: int | tuple = 0, has_aux: bool = False, *, randomness: str = "error") -> Callable:
-    """The function that computes the Jacobian of `func`, (*output, *input), by one push (see `jvp`) for each element of the input.
+    """The function that computes the Jacobian of `func`, (*output, *input), by pushes (see `jvp`) of all elements of the input at once.
 
     >>> import numtape as nt
     >>> nt.func.jacfwd(lambda x: x * x)(nt.tensor([1.0, 2.0]))

@@ -85,9 +85,10 @@ def _complex_product(a: Tensor, b: Tensor) -> Tensor:
 def _pull_product(node, g):
     a, b = node.unpack()
     left, right = node.inputs
+    product = matmul if mode.state.layers else matrix_product  # of batches of `vmap`
     return (
-        matrix_product(g, adjoint_of(b)) if left is not None else None,
-        matrix_product(adjoint_of(a), g) if right is not None else None,
+        product(g, adjoint_of(b)) if left is not None else None,
+        product(adjoint_of(a), g) if right is not None else None,
     )
 
 
@@ -294,9 +295,10 @@ _add = TABLE["add"]
 def _pull_linear(node, g):
     x, weight = node.unpack()
     left, right, *bias = node.inputs
+    product = matmul if mode.state.layers else matrix_product
     return (
-        matrix_product(g, conj(weight)) if left is not None else None,
-        matrix_product(g.transpose(0, 1), conj(x)) if right is not None else None,
+        product(g, conj(weight)) if left is not None else None,
+        product(g.transpose(0, 1), conj(x)) if right is not None else None,
         *([g.sum(0) if bias[0] is not None else None] if bias else []),
     )
 

@@ -104,10 +104,11 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The sum over what broadcasting `shape` repeated: the derivative of `expand`."""
     from numtape.ops.reduce import sum
 
-    if g._spec.shape == shape:
+    have = g.shape  # g may be a batch of `vmap`, which has no spec
+    if have == shape:
         return g
-    lead = g._spec.ndim - len(shape)
-    dims = [d for d in range(g._spec.ndim) if d < lead or shape[d - lead] == 1 and g._spec.shape[d] != 1]
+    lead = len(have) - len(shape)
+    dims = [d for d in range(len(have)) if d < lead or shape[d - lead] == 1 and have[d] != 1]
     if dims:
         g = sum(g, dims, True)
     return g.reshape(shape) if lead else g
