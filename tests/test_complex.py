@@ -194,3 +194,13 @@ def test_printing(torch):
     for scale in (1, 1e6, 1e-6):
         for array in (numbers(2, 3) * scale, np.rint(numbers(7) * 5).astype(np.complex64), np.array([complex(np.nan, 1), complex(0, -np.inf)]), numbers(1200)):
             assert repr(nt.from_numpy(array)).replace("numtape.", "torch.") == repr(torch.from_numpy(array))
+
+
+def test_results_made_of_real_ones_may_be_written_to(torch):
+    def call(m, a, b):
+        y, x = a @ b, m.nn.functional.conv1d(a, b[:2, :, None])
+        y.mul_(a)
+        x.add_(1)
+        return y.exp(), x * x
+
+    alike(torch, call, (A, numbers(4, 4, seed=1)))
