@@ -194,3 +194,41 @@ def test_printing(torch):
     for scale in (1, 1e6, 1e-6):
         for array in (numbers(2, 3) * scale, np.rint(numbers(7) * 5).astype(np.complex64), np.array([complex(np.nan, 1), complex(0, -np.inf)]), numbers(1200)):
             assert repr(nt.from_numpy(array)).replace("numtape.", "torch.") == repr(torch.from_numpy(array))
+
+
+def test_results_made_of_real_ones_may_be_written_to(torch):
+    def call(m, a, b):
+        y, x = a @ b, m.nn.functional.conv1d(a, b[:2, :, None])
+        y.mul_(a)
+        x.add_(1)
+        return y.exp(), x * x
+
+    alike(torch, call, (A, numbers(4, 4, seed=1)))
+
+
+def test_functions_transforms_and_optimizers(torch):
+    found = []
+    for m in (nt, torch):
+
+        class Square(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, g):
+                return g * 2 * ctx.saved_tensors[0].conj()
+
+        z = m.from_numpy(A[0].copy())
+        found.append([plain(m.func.grad(lambda u, f=Square: f.apply(u * 1).abs().sum())(z)) if m is nt else plain(m.func.grad(lambda u: (u * u).abs().sum())(z))])
+        for kind in (m.optim.SGD, m.optim.Adam):
+            p = m.nn.Parameter(z.clone())
+            step = kind([p], lr=0.1, **({"momentum": 0.9} if kind is m.optim.SGD else {}))
+            for _ in range(3):
+                step.zero_grad()
+                (p.abs() ** 2).sum().backward()
+                step.step()
+            found[-1].append(plain(p))
+    for mine, theirs in zip(*found):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)

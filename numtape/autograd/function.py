@@ -141,7 +141,7 @@ class Function:
             t._check_inplace(cls.__name__)
         finished, results_info = [], []
         for i, out in enumerate(results):
-            differentiable = _is_tensor(out) and out._spec.dtype.is_floating_point and not any(out is t for t in ctx._not_differentiable)
+            differentiable = _is_tensor(out) and out._spec.dtype.differentiable and not any(out is t for t in ctx._not_differentiable)
             if _is_tensor(out):
                 dirty = any(out is t for t in ctx._dirty)
                 if not dirty and any(out is a for a in args):

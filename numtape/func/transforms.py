@@ -31,7 +31,7 @@ class _Call:
         for t in leaves:
             if not is_tensor(t):
                 raise RuntimeError(f"{name}: Expected the inputs that are differentiated to be tensors, got {type(t).__name__}")
-            if not t.dtype.is_floating_point:
+            if not t.dtype.differentiable:
                 raise RuntimeError(f"{name}: Expected the inputs that are differentiated to be floating point, got {t.dtype}")
         self.aux = self.structure = None
 

@@ -261,7 +261,7 @@ class Traversal:
             raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
 
         def convert(tensor: Any) -> Any:
-            wanted = dtype if tensor.is_floating_point() else None
+            wanted = dtype if tensor.is_floating_point() or tensor.is_complex() else None
             if device is None:
                 return tensor if wanted is None else tensor.to(wanted)
             return tensor.to(device) if wanted is None else tensor.to(device, wanted)

@@ -70,7 +70,7 @@ def _rows(name: str, x: Tensor, dim, index: Tensor, source: Tensor, error, accum
 def _index_add(name: str, x: Tensor, dim, index, source, alpha, inplace: bool) -> Tensor:
     index = _index_of(name, x, index)
     _same_dtype(name, x, source)
-    if isinstance(alpha, float) and not x._spec.dtype.is_floating_point:
+    if isinstance(alpha, float) and not x._spec.dtype.differentiable:
         alpha = int(alpha)
     return _rows(name, x, dim, index, source if alpha == 1 else source * alpha, RuntimeError, True, inplace)
 

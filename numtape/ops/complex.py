@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numtape import dtypes
 from numtape.dispatch import functions, inplace
-from numtape.dispatch.record import view_of
+from numtape.dispatch.record import recorded, view_of
 from numtape.graph import Symbol
 from numtape.op import TABLE, Kinds, Operand, arithmetic, floating
 from numtape.ops import creation
@@ -14,7 +14,7 @@ from numtape.ops.define import composite, elementwise
 from numtape.ops.select import where
 from numtape.ops.trigonometric import cos, sin
 from numtape.spec import spec_of
-from numtape.tensor import Tensor
+from numtape.tensor import Tensor, alias
 
 # ruff: noqa: F821  (m is the kernels' maths library, known when a kernel is printed)
 
@@ -182,6 +182,11 @@ def view_as_complex(input):
         )
     spec = spec_of(s.dtype.to_complex(), s.device, s.shape[:-1], tuple(n // 2 for n in s.strides[:-1]))
     return view_of(x, spec, 0, "view_as_complex", lambda n, g: (view_as_real(g),))
+
+
+def joined_pairs(x: Tensor) -> Tensor:
+    """Pairs that nobody else holds, as complex numbers: as `view_as_complex`, but no view, so that it may be written to."""
+    return recorded(alias(view_as_complex(x.detach())), "view_as_complex", (x,), lambda node, g: (view_as_real(g),))
 
 
 def isreal(input) -> Tensor:

@@ -6,8 +6,9 @@ from math import prod
 
 from numtape import dtypes
 from numtape.dispatch.elementwise import same_device
+from numtape.ops.arrange import fresh
 from numtape.ops.columns import Geometry, columns_of, convolve, image_of, spread
-from numtape.ops.complex import imag, real, view_as_complex, view_as_real
+from numtape.ops.complex import imag, joined_pairs, real, view_as_real
 from numtape.ops.define import composite
 from numtape.ops.index import stack
 from numtape.ops.padding import constant_pad_nd
@@ -95,7 +96,7 @@ def _parts(x: Tensor) -> Tensor:
 def _paired(x: Tensor) -> Tensor:
     """The channels that `_parts` took apart."""
     n, channels, *sizes = x._spec.shape
-    return view_as_complex(x.reshape(n, channels // 2, 2, *sizes).movedim(2, -1).contiguous())
+    return joined_pairs(fresh(x.reshape(n, channels // 2, 2, *sizes).movedim(2, -1)))
 
 
 def _weights(weight: Tensor, transposed: bool) -> Tensor:
@@ -183,7 +184,7 @@ def _geometry(name: str, kernel_size, dilation, padding, stride) -> Geometry:
 def _paired_columns(x: Tensor, taps: int) -> Tensor:
     """Columns of parts (N, C * 2 * taps, L) as complex ones."""
     n, channels, count = x._spec.shape
-    return view_as_complex(x.reshape(n, -1, 2, taps, count).movedim(2, -1).reshape(n, channels // 2, count, 2).contiguous())
+    return joined_pairs(fresh(x.reshape(n, -1, 2, taps, count).movedim(2, -1)).reshape(n, channels // 2, count, 2))
 
 
 @composite

@@ -45,7 +45,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product over equal batch shapes; not recorded."""
     if a._spec.dtype.is_complex:
         with mode.no_grad():
-            return _complex_product(a, b)
+            return alias(_complex_product(a, b))  # no view of what it was made of
     found = _plans.get((a._spec, b._spec))
     if found is None:
         if len(_plans) > 4096:

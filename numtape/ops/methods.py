@@ -167,7 +167,7 @@ def sub(input, other, *, alpha=1, out=None):
 
 
 def _alpha(name, alpha, *operands):
-    if isinstance(alpha, float) and not any(isinstance(a, float) or isinstance(a, Tensor) and a.dtype.is_floating_point for a in operands):
+    if isinstance(alpha, float) and not any(isinstance(a, float) or isinstance(a, Tensor) and a.dtype.differentiable for a in operands):
         raise RuntimeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number.")
     return alpha
 

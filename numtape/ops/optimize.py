@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from numtape.dispatch.update import Update
 from numtape.ops.arithmetic import addcdiv, addcmul, lerp, sqrt
+from numtape.ops.complex import view_as_real
 
 
 def _slope(p, grad, weight_decay, maximize):
@@ -32,6 +33,11 @@ def _adam(p, mean, square, grad, shrink, weight1, beta2, weight2, eps, size, wei
     return addcdiv(p, mean, sqrt(square) + eps, size), mean, square
 
 
+def _parts(*tensors):
+    """Complex tensors as pairs of real numbers, which steps are taken in."""
+    return [view_as_real(t) if t.is_complex() else t for t in tensors]
+
+
 fused_sgd = Update("fused_sgd", _sgd_momentum, 2, static=("nesterov", "maximize"))
 fused_adam = Update("fused_adam", _adam, 3, static=("maximize",))
 
@@ -45,6 +51,7 @@ def _fused_sgd_(p, buffer, grad, lr, momentum, dampening=0.0, weight_decay=0.0, 
     >>> p
     tensor([0.9000, 0.9000])
     """
+    p, buffer, grad = _parts(p, buffer, grad)
     fused_sgd(p, buffer, grad, float(lr), float(momentum), 1.0 - dampening, float(weight_decay) if weight_decay else None, bool(nesterov), bool(maximize))
 
 
@@ -58,6 +65,7 @@ def _fused_adam_(p, mean, square, grad, step, lr, betas=(0.9, 0.999), eps=1e-8, 
     tensor([0.9000, 0.9000])
     """
     beta1, beta2 = betas
+    p, mean, square, grad = _parts(p, mean, square, grad)
     c1, c2 = 1 - beta1**step, (1 - beta2**step) ** 0.5
     # lr * (mean / c1) / (sqrt(square) / c2 + eps), the corrections multiplied out into two numbers
     shrink = 1.0 - lr * weight_decay if weight_decay and decoupled else None

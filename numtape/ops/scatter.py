@@ -7,7 +7,7 @@ each goes in order: the last of equal places wins, and sums are the same bits fo
 from __future__ import annotations
 
 from numtape import dtypes, layout
-from numtape.autograd import tape
+from numtape.autograd import mode, tape
 from numtape.dispatch.elementwise import same_device
 from numtape.kernels import pattern
 from numtape.ops import places
@@ -196,7 +196,7 @@ def _scatter_reduce(name: str, x: Tensor, dim, index, src, reduce, include_self:
             _run(name, "store", memory, d, index, _number(name, memory, _identity(reduce, kind), index))
         _run(name, _REDUCTIONS[reduce], memory, d, index, src)
         if reduce == "mean":
-            (memory.div_ if kind.is_floating_point else memory.floor_divide_)(counts())
+            (memory.div_ if kind.differentiable else memory.floor_divide_)(counts())
 
     def counts():
         """How many values each element is the mean of."""
@@ -205,7 +205,9 @@ def _scatter_reduce(name: str, x: Tensor, dim, index, src, reduce, include_self:
         _run(name, "add", ones, d, index, _number(name, ones, 1, index))
         return ones if include_self else ones.masked_fill(ones.eq(0), 1)
 
-    differentiated = kind.is_floating_point and (tape.needs_grad(x) or tape.needs_grad(src))
+    differentiated = kind.differentiable and mode.state.enabled and (tape.needs_grad(x) or tape.needs_grad(src))
+    if differentiated and kind.is_complex and reduce not in ("sum", "mean"):
+        raise NotImplementedError(f"{name}: {reduce} of complex tensors has no derivative yet; detach them first")
     if not differentiated:
         pull, save = None, ()
     elif reduce in ("sum", "mean"):

@@ -198,7 +198,7 @@ def _cast(param: Any, value: Any, key: Any = None) -> Any:
     if isinstance(value, nt.Tensor):
         if key == "step":
             return value
-        return value.to(device=param.device, dtype=param.dtype) if param.is_floating_point() else value.to(device=param.device)
+        return value.to(device=param.device, dtype=param.dtype) if param.dtype.differentiable else value.to(device=param.device)
     if isinstance(value, dict):
         return {k: _cast(param, v, k) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
