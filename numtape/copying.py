@@ -79,7 +79,7 @@ def reduced(self: Tensor, protocol):
     """The storage's bytes and how the tensor lies in them, for pickle."""
     here = self.detach() if self._spec.device is cpu else self.detach().cpu()
     if not _is_whole(here):
-        here = here.clone()  # type: ignore[attr-defined]
+        here = here.clone()  # type: ignore[attr-defined, union-attr]
     block, s = here._storage, here._spec
     data = storage.as_array(block, block.address, spec_of(dtypes.uint8, cpu, (block.nbytes,))).tobytes()
     how = (s.dtype.name, tuple(s.shape), tuple(s.strides), here._address - block.address)

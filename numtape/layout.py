@@ -19,7 +19,7 @@ def contiguous_strides(shape: Sequence[int]) -> Ints:
 CHANNELS_LAST = {"channels_last": (0, 2, 3, 1), "channels_last_3d": (0, 2, 3, 4, 1)}  # the dims from the outermost
 
 
-def format_strides(op: str, memory_format, shape: Ints) -> Ints | None:
+def format_strides(op: str, memory_format: object, shape: Ints) -> Ints | None:
     """The strides that a `numtape.memory_format` gives a shape; None for preserve_format (and for None), which keep the strides there are."""
     name = getattr(memory_format, "name", memory_format)
     if name is None or name == "preserve_format":
