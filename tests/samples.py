@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+import pytest
 
 import numtape as nt
 from numtape.op import TABLE
@@ -43,6 +44,19 @@ def cast(array, kind):
     if kind == np.uint8:
         array = abs(array)
     return array > 0 if kind == np.bool_ else array.astype(kind)
+
+
+# All elementwise ops share one template, so where layouts, dtypes and places of the result are tried, these stand for the others. They are
+# of one, two, three and four operands, formulas and primitives, with masks, numbers, comparisons, saved results.
+TELLING = {
+    "abs", "add", "addcmul", "atan2", "bitwise_and", "clamp_both", "clone", "div", "eq", "exp", "floor_divide", "fmod", "gelu", "hypot", "isnan", "lerp",
+    "logical_not", "lt", "masked_fill", "maximum", "mul", "neg", "pow", "relu", "sgn", "sigmoid", "sqrt", "sub", "tanh", "where", "xlogy",
+}  # fmt: skip
+
+
+def telling(found):
+    """The names for a parametrised test; elementwise ops that others stand for are left to the thorough run."""
+    return [n if TABLE[n].family != "elementwise" or n in TELLING else pytest.param(n, marks=pytest.mark.thorough) for n in found]
 
 
 # ------------------------------------------------------------------------------------------------ layouts

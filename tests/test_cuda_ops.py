@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from compare import listed, outcome
 from cuda_module import card
-from samples import LAYOUTS, RANDOM, names, samples_of
+from samples import LAYOUTS, RANDOM, names, samples_of, telling
 
 import numtape as nt
 from numtape.op import TABLE
@@ -79,14 +79,14 @@ def test_values(name):
         run(sample, "float32")
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", telling(DEEP))
 def test_layouts(name):
     first = samples_of(name)[:1] if TABLE[name].family == "elementwise" else samples_of(name)[:3]
     for sample, layout in itertools.product(first, list(LAYOUTS)[1:]):
         run(sample, "float32", layout)
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", telling(DEEP))
 def test_dtypes(name):
     for kind in DTYPES:
         run(samples_of(name)[0], kind)
@@ -102,7 +102,7 @@ def gradients(m, sample, kind):
     return [t.grad for t in tensors if t.grad is not None]
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", telling(DEEP))
 def test_gradients(name):
     for sample in samples_of(name)[:2]:
         theirs = outcome(lambda s=sample: gradients(nt, s, "float64"))
@@ -111,7 +111,7 @@ def test_gradients(name):
         compare(theirs, outcome(lambda s=sample: gradients(card, s, "float64")), f"gradient of {sample}", False)
 
 
-@pytest.mark.parametrize("name", [n for n in names("elementwise") if TABLE[n].inplace and hasattr(nt.Tensor, f"{n}_")])
+@pytest.mark.parametrize("name", telling(n for n in names("elementwise") if TABLE[n].inplace and hasattr(nt.Tensor, f"{n}_")))
 def test_in_place(name):
     sample = samples_of(name)[0]
     for kind in ("float32", "int64"):

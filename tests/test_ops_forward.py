@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from compare import equal, outcome
-from samples import LAYOUTS, RANDOM, contiguous, data, function, names, samples_of
+from samples import LAYOUTS, RANDOM, contiguous, data, function, names, samples_of, telling
 
 import numtape as nt
 from numtape.op import TABLE
@@ -45,7 +45,7 @@ def test_values(torch, name):
         run(torch, sample, "float32", tolerance=TOLERANCE.get(name))
 
 
-@pytest.mark.parametrize("name", [n for n in names() if n not in RANDOM])
+@pytest.mark.parametrize("name", telling(n for n in names() if n not in RANDOM))
 def test_layouts(torch, name):
     first = samples_of(name)[:2] if TABLE[name].family == "elementwise" else samples_of(name)
     for sample, layout in itertools.product(first, list(LAYOUTS)[1:]):
@@ -94,7 +94,7 @@ def test_result_dtypes(torch, name):
         equal(*(outcome(lambda m=m, arrays=arrays: sample.call(m, *[contiguous(m, a) for a in arrays])) for m in (nt, torch)), f"{sample} {kind}")  # noqa: B023
 
 
-@pytest.mark.parametrize("name", [n for n in names("elementwise", "reduction", "composite") if n not in RANDOM and n not in FLOAT_ONLY and n != "cross_entropy_rows"])
+@pytest.mark.parametrize("name", telling(n for n in names("elementwise", "reduction", "composite") if n not in RANDOM and n not in FLOAT_ONLY and n != "cross_entropy_rows"))
 def test_whole_numbers(torch, name):
     for sample in samples_of(name)[:1]:
         run(torch, sample, "int64", tolerance=(2e-5, 1e-6))
