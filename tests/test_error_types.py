@@ -34,7 +34,7 @@ KINDS = ["None", "str", "list", "int64", "bool", "float64", "more dims", "no dim
 # What numtape accepts and PyTorch does not, for want of a kernel or by an accident of how it computes; private ops, whose callers check.
 ACCEPTED = {
     "softplus_unit", "_alignment_step", "trace", "isin", "cross_entropy_rows", "linalg_matrix_power", "bernoulli", "mvlgamma", "instance_norm", "linalg_lstsq", "randint_like", "norm_except_dim",
-    "linalg_norm", "ldexp",
+    "linalg_norm", "ldexp", "fft_rfft", "fft_ihfft", "stft",
 }  # fmt: skip
 # Where the types differ: PyTorch's Python code meets the bad argument (AttributeError), or indexes a tensor without dims (IndexError).
 ACCIDENTS = (AttributeError, IndexError)

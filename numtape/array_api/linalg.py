@@ -115,7 +115,7 @@ def matrix_power(x, n, /):
 
 def matrix_rank(x, /, *, rtol=None):
     """The number of singular values above rtol times the largest."""
-    return nt.linalg.matrix_rank(x, rtol=rtol)
+    return nt.linalg.matrix_rank(x if x.dtype.differentiable else x.to(nt.get_default_dtype()), rtol=rtol)
 
 
 def outer(x1, x2, /):

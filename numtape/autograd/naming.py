@@ -21,7 +21,8 @@ _NUMBERED = {"sum", "mean", "prod"}  # the form with dims is number 1
 
 def name_of(node) -> str:
     """The name PyTorch gives a recorded operation: mul is MulBackward0."""
-    shape = getattr(node.spec, "shape", ())
+    spec = node.spec[-1] if isinstance(node.spec, tuple) else node.spec  # of the result
+    shape = getattr(spec, "shape", ())
     name = node.label.removeprefix("row_")
     if name in ("matmul", "linear") and len(shape) == 2:
         return "AddmmBackward0" if name == "linear" and len(node.inputs) > 2 and node.inputs[2] is not None else "MmBackward0"

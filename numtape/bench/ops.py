@@ -20,6 +20,7 @@ from numtape.op import TABLE, Op
 # Ops without a public name of their own: the case that runs them.
 INSIDE = {
     "extremum_share": "maximum.backward", "_pow_slope": "pow.backward", "_pow_log": "pow.backward", "_cube": "pow.cube", "_prelu": "prelu", "_lower": "tril", "_upper": "triu",
+    "_complex_of": "complex", "_real_part": "real", "_imag_part": "imag",
     "_near": "isclose", "_affine": "batch_norm", "_affine_about": "batch_norm", "_affine_of_two": "batch_norm.backward", "_finite": "nan_to_num", "_logit": "logit",
     "_trigamma": "polygamma", "_polygamma": "polygamma.2", "_zeta": "polygamma.2", "row_nansum": "nansum.dim1", "row_mean": "mean.dim1", "row_var": "var.dim1", "row_std": "std.dim1",
     "row_logsumexp": "logsumexp.dim1", "row_norm2": "norm.dim1", "row_softmax": "softmax.dim1", "row_log_softmax": "log_softmax.dim1",
@@ -27,13 +28,14 @@ INSIDE = {
     "row_layer_norm": "layer_norm", "row_moment": "batch_norm", "row_rms_standard": "rms_norm", "row_rms_norm": "rms_norm", "row_cross_entropy": "cross_entropy_rows",
 }  # fmt: skip
 # Ops that no case times, with the reason.
-EXCUSED: dict[str, str] = {}
+EXCUSED: dict[str, str] = {"frombuffer": "its operand is no array; it copies nothing"}
 STEEP = {"tan", "reciprocal", "div", "pow", "addcdiv", "logcumsumexp", "prod", "cumprod", "rsqrt", "digamma", "lgamma"}  # results that lose digits to the operands'
 
 
 def op_cases() -> list[Case]:
     """The cases of every op, in the order of the table."""
-    import numtape.bench.op_calls_nn  # noqa: F401 - adds its calls
+    import numtape.bench.op_calls_more
+    import numtape.bench.op_calls_nn  # noqa: F401 - they add their calls
 
     cases = []
     for op in list(TABLE.values()):

@@ -54,6 +54,5 @@ from numtape.ops import (
 )
 
 FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
-PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | complex.PUBLIC | FUSED
-PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | lu.PUBLIC | FUSED
+PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | complex.PUBLIC | lu.PUBLIC | FUSED
 numpy_protocol.install()

@@ -116,7 +116,7 @@ def square(x):
     return x * x
 
 
-@formula(method=False, inplace=False, vjp=(lambda g, x: g * (3 * square(x)),))
+@formula(method=False, inplace=False, vjp=(lambda g, x: g * (3 * square(x)),), complex=True)
 def _cube(x):
     "x * x * x."
     return x * x * x

@@ -313,7 +313,9 @@ def rfftfreq(n, d=1.0, *, dtype=None, out=None, **options):
 def _shifted(name, input, dim, share):
     x = tensor_of(f"fft_{name}", input)
     dims = layout.dims_of(name, dim, x._spec.ndim)
-    return roll(x, [share(x._spec.shape[d]) for d in dims], dims) if dims else roll(x, 0)
+    if not dims:
+        raise RuntimeError(f"{name}: `shifts` required: a zero-dimensional tensor has no dims to shift along")
+    return roll(x, [share(x._spec.shape[d]) for d in dims], dims)
 
 
 @filed

@@ -243,6 +243,7 @@ def masked_fill_(self, mask, value):
 
 
 def _masked(call, x, mask, value):
+    copy.tensor_of("masked_fill", x)
     if not isinstance(mask, Tensor):
         raise TypeError(f"masked_fill(): argument 'mask' must be Tensor, not {type(mask).__name__}")
     if mask.dtype is not dtypes.bool:

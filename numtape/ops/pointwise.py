@@ -182,7 +182,7 @@ def nan_to_num_(self, nan=None, posinf=None, neginf=None):
 @formula(vjp=(lambda g, x, y: g * sigmoid(x - y), lambda g, x, y: g * sigmoid(y - x)), floats=True, inplace=False, complex=True)
 def logaddexp(x, y):
     "log(e**x + e**y) without leaving the range of the dtype."
-    if x.dtype.is_complex or y.dtype.is_complex:
+    if (x + y).dtype.is_complex:
         above = _real_part(x) >= _real_part(y)
         large, small = where(above, x, y), where(above, y, x)
         return where((x == y) & isinf(x), x, large + log1p(exp(small - large)))

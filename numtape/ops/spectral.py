@@ -54,6 +54,8 @@ def stft(
 ):
     "The Fourier transforms of windows of n_fft samples, hop_length apart, of signals (L) or (B, L): (frequencies, windows), or with B in front."
     x = tensor_of("stft", input)
+    if window is not None and not isinstance(window, Tensor):
+        raise TypeError(f"stft(): argument 'window' must be Tensor, not {type(window).__name__}")
     whole = x.dtype.is_complex or window is not None and window.dtype.is_complex
     if return_complex is None and not whole:
         raise RuntimeError("stft requires the return_complex parameter be given for real inputs; return_complex=False gives pairs of real numbers")

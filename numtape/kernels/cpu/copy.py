@@ -18,7 +18,7 @@ from numtape.kernels.cpu.driver import Table
 
 TILE, GRAIN = 64, 8  # the side of a tile; tiles below which a second thread does not pay
 LEAST = 8  # elements of each of the two dims, below which tiles are mostly empty
-CARRIERS = {1: "u8", 2: "i16", 4: "i32", 8: "i64"}
+CARRIERS = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}
 
 TEXT = '''"""{name}: transpose, {operand} -> {out}"""
 from numtape.kernels.intrinsics import *
