@@ -8,8 +8,9 @@ import weakref
 import numpy as np
 
 from numtape import autograd, dtypes, storage
-from numtape.autograd import mode, tape
+from numtape.autograd import tape
 from numtape.autograd.handles import Handle
+from numtape.autograd.inplace import check_inplace, keep_retaining, rebase, view_node
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
 from numtape.layout import CHANNELS_LAST, contiguous_strides, format_strides
@@ -213,8 +214,8 @@ class Tensor:
             self._seen = base._generation
             if base._requires_grad:
                 self._requires_grad = True
-                before, self._node = self._node, _view_node(base, self)
-                _keep_retaining(self, before)
+                before, self._node = self._node, view_node(base, self)
+                keep_retaining(self, before)
         return self._node
 
     def _check_inplace(self, name: str) -> None:
@@ -490,51 +491,3 @@ def share_array(array: np.ndarray) -> Tensor:
         raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
     strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
     return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
-
-
-# ------------------------------------------------------------------------------------------------ in-place history
-def check_inplace(tensor: Tensor, name: str) -> None:
-    """Refuse to write to a leaf that requires grad while recording."""
-    base = tensor._base
-    if base is not None and base._spec.dtype is not tensor._spec.dtype and mode.state.enabled and (tape.needs_grad(base) or tape.needs_grad(tensor)):
-        raise RuntimeError(f"{name}: writing to a {tensor.dtype.name} view of a {base.dtype.name} tensor cannot be recorded; build the tensor anew instead")
-    if mode.state.level is not None:
-        mode.state.level.flush()
-    if mode.state.enabled and tape.needs_grad(tensor):
-        if tensor.is_leaf:
-            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation; use it inside numtape.no_grad(), or an out-of-place operation")
-        base = tensor._base
-        if base is not None and base._requires_grad and base.is_leaf:
-            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation")
-
-
-def rebase(tensor: Tensor, node) -> None:
-    """After an in-place operation recorded as `node`: it becomes the history of `tensor`, of its base and its other views."""
-    base = tensor._base
-    old = tensor._node
-    if base is None:
-        tensor._node, tensor._requires_grad = node, True
-        _keep_retaining(tensor, old)
-        tensor._generation += 1
-        return
-    spec, offset = tensor._spec, tensor.storage_offset() - base.storage_offset()
-    before = tape.edge_of(base)
-    shape_of_base = base._spec
-    base._node = tape.Node("as_strided_scatter", (before, node), lambda n, g: g.as_strided_scatter_pull(spec, offset, shape_of_base), base._spec)
-    base._requires_grad = True
-    base._generation += 1
-    tensor._node, tensor._requires_grad, tensor._seen = node, True, base._generation
-    _keep_retaining(tensor, old)
-
-
-def _keep_retaining(tensor: Tensor, old) -> None:
-    """A tensor that retains its gradient goes on doing so when an in-place operation gives it another node."""
-    kept = old.note("retain") if old is not None else None
-    if kept and any(r() is tensor for r in kept):
-        old.rare["retain"] = [r for r in kept if r() is not tensor]
-        tensor.retain_grad()
-
-
-def _view_node(base: Tensor, self: Tensor):
-    spec, offset, base_spec = self._spec, self.storage_offset() - base.storage_offset(), base._spec
-    return tape.Node("as_strided", (tape.edge_of(base),), lambda n, g: (g.as_strided_pull(spec, offset, base_spec),), spec)
