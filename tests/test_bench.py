@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from numtape.bench import digits, engines, ops, runner, timing
+from numtape.bench import accuracy, digits, engines, ops, runner, timing
 from numtape.bench.__main__ import main
 from numtape.bench.cases import SUITES, Case, all_cases
 from numtape.bench.peaks import Peaks
@@ -212,3 +212,10 @@ def test_digits_split_is_fixed_and_scaled():
     np.testing.assert_allclose(x.mean(0), 0, atol=1e-5)
     spread = x.std(0)
     np.testing.assert_allclose(spread[spread > 0], 1, atol=1e-4)
+
+
+def test_accuracy_over_the_whole_domain(capsys):
+    accuracy.main(["--every", "1000003", "--random", "1000", "--only", "sqrt,exp"])
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert max(float(rows["sqrt"][0]), float(rows["sqrt"][2])) <= 0.5
+    assert 0.4 < float(rows["exp"][0]) < 1
