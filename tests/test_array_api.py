@@ -90,10 +90,9 @@ def check(call, *arrays, what=""):
 
 ONE = ["abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "bitwise_invert", "ceil", "conj", "cos", "cosh", "exp", "expm1", "floor", "imag", "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "logical_not", "negative", "positive", "real", "reciprocal", "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc"]  # fmt: skip
 TWO = ["add", "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "divide", "equal", "floor_divide", "greater", "greater_equal", "hypot", "less", "less_equal", "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "multiply", "nextafter", "not_equal", "remainder", "subtract"]  # fmt: skip
-SOME = ("int32", "uint64", "float64", "complex128")  # a kernel each: the other dtypes are compiled by the thorough run
 
 
-@pytest.mark.parametrize("kind", SOME)
+@pytest.mark.parametrize("kind", ["int32", "float64"])
 @pytest.mark.parametrize("name", ONE)
 def test_functions_of_one(name, kind):
     check(lambda m, x: getattr(m, name)(x), data(kind), what=f"{name} {kind}")
@@ -101,7 +100,7 @@ def test_functions_of_one(name, kind):
 
 @pytest.mark.parametrize("name", TWO)
 def test_functions_of_two(name):
-    for kind in SOME:
+    for kind in ("int32", "uint64", "float64"):
         second = np.abs(data(kind, seed=1)) + 1 if kind in ("int32", "uint64") else data(kind, seed=1)
         check(lambda m, x, y: getattr(m, name)(x, y), data(kind), second.astype(kind), what=f"{name} {kind}")
     check(lambda m, x, y: getattr(m, name)(x, y), data("float32"), data("float64", ()), what=f"{name} with no dims: as wide as the wider")
@@ -110,7 +109,7 @@ def test_functions_of_two(name):
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", [*ONE, *TWO])
 def test_all_dtypes(name):
-    for kind in set(EVERY) - set(SOME):
+    for kind in EVERY:
         arrays = [data(kind), (np.abs(data(kind, seed=1)) + 1).astype(kind)] if name in TWO else [data(kind)]
         check(lambda m, *xs: getattr(m, name)(*xs), *arrays, what=f"{name} {kind}")
 

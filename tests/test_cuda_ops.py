@@ -75,7 +75,9 @@ DEEP = [n for n in NAMES if n not in RANDOM and (TABLE[n].family != "composite" 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values(name):
-    for sample in samples_of(name):
+    """All samples of what has kernels of its own; of a composite of other ops one, for the emulated card is slow."""
+    found = samples_of(name)
+    for sample in found if TABLE[name].family != "composite" or name in OWN else found[:1]:
         run(sample, "float32")
 
 

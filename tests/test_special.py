@@ -47,8 +47,9 @@ def exact(function, *arrays):
 def test_error(name, suffix):
     reference, (low, high), *bounds = FUNCTIONS[name]
     rng, T = np.random.default_rng(0), TYPES[suffix]
-    near_one = (1 + 1e-3 * rng.normal(size=N)).clip(low, high)
-    x = np.concatenate([rng.uniform(low, high, N), rng.uniform(max(low, -4), min(high, 4), N), np.exp2(rng.uniform(-30, 3, N)).clip(max(low, 0), high), near_one]).astype(T)
+    n = N // 8 if name.startswith("k") else N  # their reference takes a millisecond a point
+    near_one = (1 + 1e-3 * rng.normal(size=n)).clip(low, high)
+    x = np.concatenate([rng.uniform(low, high, n), rng.uniform(max(low, -4), min(high, 4), n), np.exp2(rng.uniform(-30, 3, n)).clip(max(low, 0), high), near_one]).astype(T)
     x = x[np.abs(x) < 1] if name == "erfinv" else x
     errors = ulp_errors(elementwise(getattr(vecmath, f"{name}_{suffix}"))(x), exact(reference, x))
     worst = int(errors.argmax())

@@ -135,7 +135,8 @@ TERNARY = ("fma",)
 
 
 def _instructions(T):
-    zero, one = T(0), T(1)
+    zero, one, infinity = T(0), T(1), T(np.inf)
+    limit = T(2.0 ** (np.finfo(T).nmant - 1))  # below it a quotient that is rounded to a whole number is off by less than one
 
     @llvm.scalar(T)
     def sqrt(x):
@@ -194,7 +195,19 @@ def _instructions(T):
 
     @llvm.scalar(T)
     def fmod(x, y):
-        """x - y * trunc(x / y), exact, with the sign of x. Calls libm."""
+        """x - y * trunc(x / y), exact, with the sign of x.
+
+        Where the quotient is a whole number of few enough digits, its rounding may move the rest by one y, which is then put back; each of
+        these rests is a multiple of y's last place below 2|y|, so no step rounds. Larger quotients, and what is not finite, call libm.
+        """
+        a, b = llvm.fabs(x), llvm.fabs(y)
+        q = a / b
+        if q < limit and b < infinity:
+            q = llvm.trunc(q)
+            r = llvm.fma(-q, b, a)
+            r = r + b if r < zero else r
+            r = r - b if r >= b else r
+            return llvm.copysign(r, x)
         return llvm.fmod(x, y)
 
     @llvm.scalar(T)
