@@ -5,7 +5,7 @@ from __future__ import annotations
 from builtins import bool as _pybool
 from builtins import float as _pyfloat
 from builtins import int as _pyint
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,7 @@ _PYTHON: dict[object, dtype] = {_pybool: bool, _pyint: int64, _pyfloat: float32,
 
 # ------------------------------------------------------------------------------------------------ promotion
 _default = float32
+on_new_default: list[Callable[[], None]] = []  # called when it changes: plans depend on it
 
 
 def get_default_dtype() -> dtype:
@@ -115,7 +116,10 @@ def set_default_dtype(d: dtype) -> None:
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(f"set_default_dtype: only floating-point dtypes can be the default, got {d}")
-    _default = d
+    if d is not _default:
+        _default = d
+        for forget in on_new_default:
+            forget()
 
 
 def _promote(a: dtype, b: dtype) -> dtype | None:

@@ -225,20 +225,25 @@ class Lowering:
             raise RuntimeError(f"{node} cannot be computed inside this kernel")
         if node.op.scalar is None:
             node.op.scalar = Scalar(node.op)
-        operands = [self.cast(s, d) for s, d in zip(node.inputs, node.operand_dtypes)]
+        operands = [self.cast(s, d, exact=node.dtype is not dtypes.bool) for s, d in zip(node.inputs, node.operand_dtypes)]
         kind = next((d for d in reversed(node.operand_dtypes)), node.dtype)
         text, calls = node.op.scalar.fill(operands, node.op.names, kind)
         self.calls |= calls
         return f"{node.dtype.code}({text})"
 
-    def cast(self, symbol: Symbol, kind: dtype) -> str:
-        """The text of `symbol` as a `kind`; constants are printed in that type."""
+    def cast(self, symbol: Symbol, kind: dtype, exact: bool = True) -> str:
+        """The text of `symbol` as a `kind`; constants are printed in that type.
+
+        A number beside halves stays as precise as the arithmetic (there are more elements to count than a half can tell apart), unless it is
+        to be compared with them: `exact` is False then.
+        """
         if symbol.op == "constant":
-            return number(symbol.value, kind)
-        if symbol in self.slots:
-            return conversion(*self.slots[symbol], kind)
-        text = self.names[symbol]
-        return text if symbol.dtype is kind else conversion(text, symbol.dtype, kind)
+            text = number(symbol.value, kind)
+            return text if exact or not kind.is_half else f"round_{kind.code}({text})"
+        text, source = self.slots[symbol] if symbol in self.slots else (self.names[symbol], symbol.dtype)
+        if symbol.priority == 2 and kind.is_half and exact:
+            return conversion(text, source, dtypes.float32)
+        return conversion(text, source, kind)
 
     def imports(self) -> str:
         """The import lines of the library functions that the statements call."""

@@ -77,6 +77,7 @@ class Op:
         self.functional = traits.pop("functional", False)
         self.traits = traits
         self.plans: dict[Any, Any] = {}
+        dtypes.on_new_default.append(self.plans.clear)
         self.pullbacks: dict[int, Op] = {}
         self.scalar: Any = None  # the parsed scalar function, made when first needed
         self.public: Function | None = None

@@ -232,3 +232,26 @@ def test_functions_transforms_and_optimizers(torch):
             found[-1].append(plain(p))
     for mine, theirs in zip(*found):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["abs", "angle", "sgn", "acosh"])
+def test_tangents_and_gradients_of_what_is_not_holomorphic(torch, name):
+    a, t = np.array([1 + 2j, -3 + 0.5j, 0.3 - 1j]), np.array([0.5j, 1 - 1j, 2])
+    found = []
+    for m in (nt, torch):
+        x, tangent = m.from_numpy(a.copy()), m.from_numpy(t.copy())
+        moved = m.func.jvp(lambda z, m=m: getattr(m, name)(z), (x,), (tangent,))[1]
+        x.requires_grad_()
+        getattr(m, name)(x).real.sum().backward()
+        found.append((moved.detach().numpy(), x.grad.numpy()))
+    for mine, theirs in zip(*found):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_refusals_of_complex_losses_and_lu():
+    with pytest.raises(RuntimeError, match="real scalar outputs"):
+        nt.ones(1, dtype=nt.complex64, requires_grad=True).sum().backward()
+    with pytest.raises(NotImplementedError, match="lu"):
+        nt.linalg.lu(nt.eye(2, dtype=nt.complex128))

@@ -155,3 +155,51 @@ def test_default_dtype_may_be_a_half():
         assert nt.tensor([1.5]).dtype is nt.bfloat16 and nt.ones(2).dtype is nt.bfloat16 and (nt.arange(3) / 2).dtype is nt.bfloat16
     finally:
         nt.set_default_dtype(nt.float32)
+
+
+# ------------------------------------------------------------------------------------------------ as precise as the arithmetic
+def test_counts_of_halves_are_not_rounded(torch):
+    x = nt.full((70_000,), 2.0, dtype=nt.float16, requires_grad=True)
+    assert x.mean().item() == 2
+    (x.mean() * 1000).backward()
+    assert x.grad[0].item() == pytest.approx(1 / 70, rel=1e-3)
+    values = 100 + np.sin(np.arange(257, dtype=np.float32))
+    close(nt.from_numpy(values).bfloat16().var(), torch.from_numpy(values).bfloat16().var(), "bfloat16")
+
+
+def test_sums_of_halves_in_places_and_windows():
+    for kind in (nt.float16, nt.bfloat16):
+        x = nt.zeros(2, dtype=kind).scatter_add(0, nt.zeros(3000, dtype=nt.int64), nt.ones(3000, dtype=kind))
+        assert x[0].item() == pytest.approx(3000, rel=4e-3)
+    assert nt.nn.functional.avg_pool2d(nt.full((1, 1, 2, 2), 40000.0, dtype=nt.float16), 2).item() == 40000
+
+
+def test_halves_are_compared_with_rounded_numbers():
+    x = nt.tensor([0.1, 0.2]).half()
+    assert (x == 0.1).tolist() == [True, False] and (x * 0.1)[0].item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_large_whole_numbers_are_exact():
+    assert nt.tensor([2**64 - 1, 1], dtype=nt.uint64).tolist() == [2**64 - 1, 1]
+    assert nt.array_api.asarray([2**63 + 7, 3], dtype=nt.uint64).tolist() == [2**63 + 7, 3]
+    for bad in ([2**63 + 7, -3], [2**64]):
+        with pytest.raises((RuntimeError, TypeError), match="overflow|expected numbers"):
+            nt.tensor(bad)
+
+
+@pytest.mark.parametrize("call", [lambda x: x.clamp(-1, 3), lambda x: x.clamp(max=300), lambda x: nt.where(x > 1, x, 300), lambda x: x.masked_fill(x > 1, -1)])
+def test_numbers_that_a_dtype_cannot_hold(call):
+    with pytest.raises(RuntimeError, match="without overflow"):
+        call(nt.tensor([1, 2], dtype=nt.uint8))
+
+
+def test_a_new_default_dtype_counts_at_once():
+    x = nt.tensor([1, 2])
+    assert (x / 2).dtype is nt.float32
+    nt.set_default_dtype(nt.float64)
+    try:
+        assert (x / 2).dtype is nt.float64 and x.sqrt().dtype is nt.float64
+    finally:
+        nt.set_default_dtype(nt.float32)
+    assert (x / 2).dtype is nt.float32
+    assert nt.tensor(np.float16(1.5)).dtype is nt.float16

@@ -19,7 +19,8 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None):
     shared = hasattr(obj, "__array_interface__") and not isinstance(obj, nt.Tensor)
     if shared and getattr(obj, "flags", None) is not None and not obj.flags.writeable:
         obj, copy = obj.copy(), False if copy is None else copy
-    found = nt.as_tensor(obj)
+    sequence = not isinstance(obj, nt.Tensor) and not shared and not hasattr(obj, "__dlpack__")
+    found = nt.as_tensor(obj, dtype=dtype if sequence else None)
     moved = found.to(device=device, dtype=dtype)
     if copy is False and moved is not found:
         raise ValueError(f"asarray: copy=False, but {found.dtype} on {found.device} would have to be converted")

@@ -75,6 +75,8 @@ def _one(output):
     """A one of the shape and dtype of a single-element tensor; made once, only ever read."""
     found = _ones.get(output._spec)
     if found is None:
+        if output.dtype.is_complex:
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {output.dtype}; give a gradient")
         with mode.no_grad():
             found = _ones[output._spec] = output.new_ones(output.shape)
     return found

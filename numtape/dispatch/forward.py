@@ -9,7 +9,7 @@ from numtape.tensor import alias
 
 def push(node, tangents):
     """The tangent of an elementwise call: its rules with tangents in place of the gradient, since each is a diagonal matrix."""
-    if node.spec.dtype.is_complex:
+    if node.spec.dtype.is_complex or any(t is not None and t.dtype.is_complex for t in tangents):
         return NotImplemented  # the rules have conjugates
     op, saved = node.op, elementwise.unpack(node)
     recording = mode.state.enabled

@@ -106,6 +106,14 @@ def _check_number(op, value, kind):
             raise RuntimeError(f"{op}: value cannot be converted to type {kind.name} without overflow: {value}; it holds {limits.min} to {limits.max}")
 
 
+def check_numbers(op, kind, *values) -> None:
+    """Refuse ints that an integer tensor beside them cannot hold."""
+    if kind.category == dtypes.INT:
+        for value in values:
+            if type(value) is _py_int:
+                _check_number(op, value, kind)
+
+
 def zero_(self):
     """Set every element to zero."""
     return fill_(self, 0)
@@ -232,7 +240,7 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
 # ------------------------------------------------------------------------------------------------ from data
 def _array_of(op: str, data, kind):
     """Python numbers, sequences, arrays and tensors as a NumPy array of the dtype PyTorch would choose."""
-    if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
+    if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
         array = np.asarray(data)
         if array.dtype == object:
             raise TypeError(f"{op}: can't convert an array of Python objects; expected numbers")
@@ -243,8 +251,11 @@ def _array_of(op: str, data, kind):
             raise ValueError(f"{op}: expected sequences of equal lengths at each depth, got a ragged one") from None
         if array.dtype == object or array.dtype.kind in "USV":
             raise TypeError(f"{op}: expected numbers, sequences of numbers, an array or a tensor, got {type(data).__name__} {data!r:.60}")
+        if array.dtype.kind == "f" and array.size and (kind is None or kind.category == dtypes.INT) and np.abs(array).max() >= 2.0**53:
+            array = _whole(op, _plain(data), array, kind)  # NumPy takes ints beyond int64 as floats
         if array.dtype.kind == "f":
-            array = array.astype(dtypes.get_default_dtype().numpy or np.float32) if kind is None else array
+            with np.errstate(over="ignore"):
+                array = array.astype(dtypes.get_default_dtype().numpy or np.float32) if kind is None else array
         elif array.dtype.kind == "c":
             array = array.astype(dtypes.get_default_dtype().to_complex().numpy) if kind is None else array
         elif array.dtype == np.uint64 and kind is not dtypes.uint64:
@@ -261,6 +272,16 @@ def _array_of(op: str, data, kind):
             raise TypeError(f"{op}: can't convert complex numbers to {kind.name}; take their real parts first")
         array = array.astype(kind.numpy or np.float32)
     return array
+
+
+def _whole(op: str, data, array, kind):
+    """The array of Python numbers some of which are large, if all are ints: exact, or an error where the dtype is too small."""
+    exact = np.array(data, dtype=object)
+    if not all(isinstance(v, (_py_int, np.integer)) for v in exact.flat):
+        return array
+    for v in (min(exact.flat), max(exact.flat)):
+        _check_number(op, v, kind or dtypes.int64)
+    return exact.astype((kind or dtypes.int64).numpy)
 
 
 def _of_card(data):
@@ -289,7 +310,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     if hasattr(data, "__cuda_array_interface__"):
         return _finish(_of_card(data).to(device, kind, copy=True), requires_grad)
     out = from_array(_array_of("tensor", data, kind))
-    if kind is None and not isinstance(data, np.ndarray) and out._spec.dtype.is_floating_point:
+    if kind is None and not hasattr(data, "__array__") and out._spec.dtype.is_floating_point:
         kind = dtypes.get_default_dtype()
     return _finish(out.to(wanted(device), kind), requires_grad)
 

@@ -15,6 +15,7 @@ from numtape import dtypes, layout
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
+from numtape.op import refuse_complex
 from numtape.ops import linalg as products
 from numtape.ops.arrange import given
 from numtape.ops.copy import tensor_of
@@ -94,6 +95,7 @@ def _parts(packed: Tensor):
 
 def factorization(A: Tensor):
     """(LU, pivots, info), recorded."""
+    refuse_complex("linalg.lu", A.dtype)
     a, pivots, info = (t.to(A.device) for t in _factorized(A))
     m, n = A._spec.shape[-2:]
     k = min(m, n)

@@ -114,6 +114,8 @@ def _clamping(x, low, high):
     _tensor_or_symbol("clamp", x)
     if low is None and high is None:
         raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
+    if isinstance(x, Tensor):
+        creation.check_numbers("clamp", x.dtype, low, high)
     if low is None:
         return TABLE["clamp_max"], (x, high)
     return (TABLE["clamp_min"], (x, low)) if high is None else (TABLE["clamp_both"], (x, low, high))
@@ -227,6 +229,9 @@ def where(condition, input=None, other=None, *, out=None):
     if isinstance(condition, Tensor) and condition.dtype is not dtypes.bool and condition.dtype is not dtypes.uint8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype.name}")
     _tensor_or_symbol("where", condition, "condition")
+    for x, number in ((input, other), (other, input)):
+        if isinstance(x, Tensor):
+            creation.check_numbers("where", x.dtype, number)
     op = TABLE["where"]
     args = (condition, input, other)
     return elementwise.call(op, args) if out is None else inplace.call_out(op, args, out)
@@ -252,6 +257,7 @@ def _masked(call, x, mask, value):
         raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
     if not x.dtype.is_complex and (value.dtype.is_complex if isinstance(value, Tensor) else isinstance(value, complex_number)):
         raise RuntimeError(f"masked_fill: value cannot be converted to type {x.dtype.name} without overflow: {value}")
+    creation.check_numbers("masked_fill", x.dtype, value)
     return call(TABLE["masked_fill"], (x, mask, value))
 
 

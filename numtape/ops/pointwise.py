@@ -57,7 +57,7 @@ def asinh(x):
     return m.asinh(x)
 
 
-@elementwise(floating, vjp=lambda g, x: g * (x * x - 1).rsqrt(), aliases=("arccosh",), complex=True)
+@elementwise(floating, vjp=lambda g, x: g * (x - 1).rsqrt() * (x + 1).rsqrt(), aliases=("arccosh",), complex=True)
 def acosh(x):
     "The inverse of cosh, not negative; NaN below 1."
     return m.acosh(x)

@@ -101,6 +101,8 @@ def largest(x: Tensor, windows: Tensor, result: tuple, step: tuple, sliding: tup
 
 def average(x: Tensor, windows: Tensor, result: tuple, step: tuple, divisor: int, sliding: tuple | None = None) -> Tensor:
     """The sum of each window, divided by `divisor`, or by the window's own where that is 0."""
+    if x._spec.dtype.is_half:  # a window's sum may be more than it holds
+        return average(x.float(), windows, result, step, divisor, sliding).to(x._spec.dtype)
     s, dense = x._spec, contiguous(x.detach())
     out = _result(x, s.dtype, result)
     if out._spec.numel:

@@ -11,7 +11,7 @@ from numtape.autograd import mode, tape
 from numtape.dispatch.elementwise import same_device
 from numtape.kernels import pattern
 from numtape.ops import places
-from numtape.ops.copy import tensor_of
+from numtape.ops.copy import tensor_of, write_into
 from numtape.ops.creation import ones_like, zeros_like
 from numtape.ops.define import composite
 from numtape.ops.index import gather
@@ -85,6 +85,11 @@ def _run(name: str, how: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> 
         src = alias(src).clone()
     if index._storage is x._storage:
         index = alias(index).clone()
+    if x._spec.dtype.is_half and how != "store":  # added up as float32
+        wide = alias(x).float()
+        _run(name, how, wide, d, index, alias(src).float())
+        write_into(wide, x, name)
+        return
     lines, kind = pattern(x._spec.device, "lines"), x._spec.dtype
     code = places.MEMORY[kind.itemsize] if how == "store" else kind.code
     table = lines.COMBINED_BOOLS if kind is dtypes.bool else lines.COMBINED
