@@ -43,6 +43,8 @@ def cast(array, kind):
     kind = np.dtype(kind)
     if kind == np.uint8:
         array = abs(array)
+    if kind.kind in "iu":
+        array = np.nan_to_num(array)
     return array > 0 if kind == np.bool_ else array.astype(kind)
 
 
