@@ -101,11 +101,11 @@ def check_target(op, args, target, name):
             f"{name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    if name == "abs_" and target._spec.dtype.is_complex:
-        raise RuntimeError("In-place abs is not supported for complex tensors.")
     symbols, _, _ = elementwise.leaves(op, args)
     result = elementwise.trace_call(op, tuple(symbols))
     kind = result.dtype if isinstance(result, Symbol) else dtypes.scalar_dtype(result)
+    if op.traits.get("wirtinger") and target._spec.dtype.is_complex and not kind.is_complex:
+        raise RuntimeError(f"In-place {op.name} is not supported for complex tensors.")
     if not dtypes.can_cast(kind, target._spec.dtype) and not op.traits.get("converts"):
         raise RuntimeError(f"{name}: result type {kind.name} can't be cast to the desired output type {target._spec.dtype.name}")
 

@@ -30,21 +30,24 @@ def key_f64(bits):
 
 
 @inline
-def key_f16(bits):
-    """The bits of a float16 as an integer that orders as the number does; every NaN is the largest."""
+def key_half(bits, infinity):
+    """The 16 bits of a half as an integer that orders as the number does; every NaN is the largest."""
     size = i64(bits) & 0x7FFF
-    if size > 0x7C00:
+    if size > infinity:
         return i64(0x7FFF)
     return size if i64(bits) < 0x8000 else -size
 
 
 @inline
+def key_f16(bits):
+    """The key of a float16."""
+    return key_half(bits, 0x7C00)
+
+
+@inline
 def key_bf16(bits):
-    """The bits of a bfloat16 as an integer that orders as the number does; every NaN is the largest."""
-    size = i64(bits) & 0x7FFF
-    if size > 0x7F80:
-        return i64(0x7FFF)
-    return size if i64(bits) < 0x8000 else -size
+    """The key of a bfloat16."""
+    return key_half(bits, 0x7F80)
 
 
 @inline
