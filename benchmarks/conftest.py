@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import numtape as nt
-from numtape.bench.cases import all_cases
+from numtape.bench.suites import all_cases
 
 _engines: dict[str, Engine] = {}
 

@@ -11,11 +11,12 @@ import sys
 import numpy as np
 import pytest
 
-from numtape.bench import accuracy, digits, engines, ops, runner, timing
+from numtape.bench import accuracy, digits, engines, runner, timing
 from numtape.bench.__main__ import main
-from numtape.bench.cases import SUITES, Case, all_cases
+from numtape.bench.cases import Case
 from numtape.bench.peaks import Peaks
 from numtape.bench.report import Progress
+from numtape.bench.suites import SUITES, all_cases, ops
 from numtape.op import TABLE
 
 ONE = ["--quick", "--filter", "^elementwise/add/", "--sizes", "256", "--compare", "numpy"]
@@ -29,7 +30,7 @@ def test_list_names_a_case_for_every_op_of_the_table(capsys):
             assert f" elementwise/{op.name}/" in listed
         elif op.family == "reduction":
             assert f" reduce/{op.name}.all/" in listed
-    assert "* training/mlp-16-32-4/batch32" in listed
+    assert "* train/mlp-16-32-4/batch32" in listed
     assert "  start/import" in listed
 
 

@@ -1,6 +1,6 @@
 """Benchmarks: `python -m numtape.bench` trains a digits classifier, then times ops and workloads against NumPy, PyTorch and JAX.
 
-`cases.py` makes the cases of ops from the op table, `workloads.py` the others; `engines.py` runs a case in each library,
+`suites/` has the cases, a module for each suite, `cases.py` what they are made of; `engines.py` runs a case in each library,
 `timing.py` times them in turns, `peaks.py` measures what the machine can do, `report.py` prints; `digits.py` is the training
 run. PyTorch and JAX are optional and are imported here only.
 """

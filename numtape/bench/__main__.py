@@ -16,10 +16,11 @@ from itertools import pairwise
 import numtape as nt
 from numtape.bench import cuda, digits, report
 from numtape.bench.arguments import UsageError, chosen, names_of, parser, sizes_of
-from numtape.bench.cases import SUITES, Case, all_cases
+from numtape.bench.cases import Case
 from numtape.bench.engines import ENGINES, Engine, installed, prepare_environment
 from numtape.bench.peaks import Peaks
 from numtape.bench.runner import Result, run_case
+from numtape.bench.suites import SUITES, all_cases
 
 PEERS = tuple(name for name in ENGINES if name != "numtape")
 ALL_SUITES = ("digits", *SUITES)

@@ -1,7 +1,7 @@
-"""The benchmark cases: one per elementwise op and reduction of the op table, made from its record, and the workloads.
+"""What a benchmark case is, and the operands that cases are made with. The cases themselves stand in `suites/`.
 
-A new op is timed without a line here: its parameters, its domain and its dtype rule say what it is called with. What a
-case is called with is a list of NumPy arrays and numbers, the same for every engine.
+What a case is called with is a list of NumPy arrays and numbers, the same for every engine: the parameters of an op, its domain
+and its dtype rule say what they are.
 """
 
 from __future__ import annotations
@@ -14,21 +14,13 @@ from typing import Any
 import numpy as np
 
 from numtape import op as rules
-from numtape.bench.engines import Engine, side_of
-from numtape.op import TABLE, Op
+from numtape.bench.engines import Engine
+from numtape.op import Op
 
-SUITES = ("elementwise", "reduce", "matmul", "copy", "calls", "training", "start", "ops")
-SIZES = (1 << 14, 1 << 20)
-QUICK_SIZES = (1 << 14,)
-MATMUL_SIDES = (64, 128, 256, 512, 1024)
-
-# What the default table shows; `--all`, `--suite` and `--filter` reach the rest.
-DEFAULT_ELEMENTWISE = ("add", "mul", "exp", "log", "tanh", "sigmoid")
-DEFAULT_REDUCTIONS = ("sum.all", "sum.dim0", "sum.dim1", "softmax.dim1")
+Bind = Callable[[Engine], Callable[[], Any] | None]
 
 NUMBERS = {"alpha": 2.0, "value": 0.5, "weight": 0.25, "low": -0.5, "high": 0.5}  # parameters that are given a number
 TRUTHS = ("condition", "mask")  # parameters that are given bools
-ROWS = ("mean", "var", "std", "logsumexp", "softmax", "log_softmax", "argmax", "argmin", "cumsum")
 DOMAINS = {"sqrt": "positive", "rsqrt": "positive"}  # domains that their records do not state
 
 
@@ -66,6 +58,11 @@ def of_op(op: str, arguments: Callable[[], Sequence[Any]]) -> Callable[[Engine],
     return bind
 
 
+def per_engine(**binds: Callable[[Any], Callable[[], Any]]) -> Bind:
+    """A `bind` with a function for each engine that takes part."""
+    return lambda engine: binds[engine.name](engine) if engine.name in binds else None
+
+
 # ------------------------------------------------------------------------------------------------ operands
 def values(name: str, shape: tuple[int, ...], domain: str | None, dtype: type = np.float32) -> np.ndarray:
     """Values of a domain, always the same for the same name and shape."""
@@ -100,87 +97,3 @@ def operands(op: Op, size: int) -> list[Any]:
 def result_bytes(op: Op) -> int:
     """The size of an element of the result."""
     return 1 if op.rule in (rules.comparison, rules.logical, rules.predicate) else 4
-
-
-# ------------------------------------------------------------------------------------------------ from the table
-def elementwise_cases(sizes: Sequence[int]) -> list[Case]:
-    """One case per elementwise op and size."""
-    cases = []
-    for op in list(TABLE.values()):
-        if op.family != "elementwise" or op.public is None:
-            continue
-        item = sum(a.itemsize for a in operands(op, 1) if isinstance(a, np.ndarray)) + result_bytes(op)
-        for size in sizes:
-            arguments = lambda op=op, size=size: operands(op, size)
-            cases.append(Case("elementwise", f"{op.name}/{size}", of_op(op.name, arguments), op.name in DEFAULT_ELEMENTWISE, item * size))
-    return cases
-
-
-def reduce_cases(sizes: Sequence[int]) -> list[Case]:
-    """One case per reduction of the table and per formula over a dim: all elements, columns (dim 0), rows (dim 1)."""
-    cases = []
-    names = [op.name for op in TABLE.values() if op.family == "reduction"] + [name for name in ROWS if name in TABLE]
-    largest = max(sizes)
-    for name in names:
-        kept = name in ("softmax", "log_softmax", "cumsum")  # the result has the shape of the operand
-        whole = not kept and name != "logsumexp"
-        for which, dim in (("all", None), ("dim0", 0), ("dim1", 1)):
-            if dim is None and not whole:
-                continue
-            for size in sizes:
-                n = side_of(size)
-                arguments = lambda name=name, n=n, dim=dim: [reduced(name, (n, n)), *([] if dim is None else [dim])]
-                item = 1 if name in ("any", "all") else 4
-                default = f"{name}.{which}" in DEFAULT_REDUCTIONS and size == largest
-                nbytes = n * n * item * (2 if kept else 1)
-                tolerance = (1e-2, 1e-3) if name in ("prod", "cumsum") else (1e-4, 1e-3)
-                cases.append(Case("reduce", f"{name}.{which}/{n}x{n}", of_op(name, arguments), default, nbytes, None, tolerance))
-    return cases
-
-
-def reduced(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The operand of a reduction; `any` and `all` must look at every element."""
-    if name in ("any", "all"):
-        return np.full(shape, name == "all")
-    return values(name, shape, "near one" if name == "prod" else None)
-
-
-def matmul_cases(sides: Sequence[int]) -> list[Case]:
-    """Products of square matrices."""
-    cases = []
-    for n in sides:
-        arguments = lambda n=n: [values("matmul x", (n, n), None), values("matmul y", (n, n), None)]
-        cases.append(Case("matmul", f"matmul/{n}x{n}", of_op("matmul", arguments), n >= 128, None, 2.0 * n**3, (1e-3, 1e-3)))
-    return cases
-
-
-def copy_cases(sizes: Sequence[int]) -> list[Case]:
-    """Copies: contiguous, and of a transposed matrix into a contiguous one."""
-    from numtape.bench.workloads import copied, transposed
-
-    cases = []
-    for size in sizes:
-        n = side_of(size)
-        matrix = lambda n=n: values("copy", (n, n), None)
-        cases.append(Case("copy", f"contiguous/{n}x{n}", copied(matrix), False, 8 * n * n))
-        cases.append(Case("copy", f"transposed/{n}x{n}", transposed(matrix), size == max(sizes), 8 * n * n))
-    return cases
-
-
-def all_cases(sizes: Sequence[int] | None = None, *, quick: bool = False) -> list[Case]:
-    """Every case, in the order of the suites. sizes: elements of an operand; a matrix has the square root of it as its side."""
-    from numtape.bench.ops import op_cases
-    from numtape.bench.workloads import call_cases, start_cases, training_cases
-
-    given = tuple(sizes) if sizes else QUICK_SIZES if quick else SIZES
-    sides = tuple(side_of(s) for s in given) if sizes else MATMUL_SIDES[:2] if quick else MATMUL_SIDES
-    return [
-        *elementwise_cases(given),
-        *reduce_cases(given),
-        *matmul_cases(sides),
-        *copy_cases(given),
-        *call_cases(),
-        *training_cases(),
-        *start_cases(),
-        *op_cases(),
-    ]

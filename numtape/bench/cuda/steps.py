@@ -11,7 +11,7 @@ import numpy as np
 
 from numtape.bench.cuda.case import LAUNCH, TRAINING, Case, Scale, first, number
 from numtape.bench.cuda.memory import normals
-from numtape.bench.workloads import LEARNING_RATE, perceptron, step_of_modules
+from numtape.bench.suites.train import LEARNING_RATE, perceptron, step_of_modules
 
 Parameters = list[np.ndarray]
 

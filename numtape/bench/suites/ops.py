@@ -14,7 +14,7 @@ import numpy as np
 
 from numtape.bench.cases import Case, operands
 from numtape.bench.engines import Engine
-from numtape.bench.op_calls import BIG, CALLS, Call
+from numtape.bench.suites.op_calls import BIG, CALLS, Call
 from numtape.op import TABLE, Op
 
 # Ops without a public name of their own: the case that runs them.
@@ -32,20 +32,20 @@ EXCUSED: dict[str, str] = {"frombuffer": "its operand is no array; it copies not
 STEEP = {"tan", "reciprocal", "div", "pow", "addcdiv", "logcumsumexp", "prod", "cumprod", "rsqrt", "digamma", "lgamma"}  # results that lose digits to the operands'
 
 
-def op_cases() -> list[Case]:
+def cases() -> list[Case]:
     """The cases of every op, in the order of the table."""
-    import numtape.bench.op_calls_more
-    import numtape.bench.op_calls_nn  # noqa: F401 - they add their calls
+    import numtape.bench.suites.op_calls_more
+    import numtape.bench.suites.op_calls_nn  # noqa: F401 - they add their calls
 
-    cases = []
+    found = []
     for op in list(TABLE.values()):
         for call in CALLS.get(op.name) or from_record(op):
             label = ".".join(part for part in (op.name, call.label) if part)
             tolerance = (1e-2, 1e-2) if op.name in STEEP else (1e-3, 1e-3)
-            cases.append(Case("ops", label, forward(call), tolerance=tolerance, exact=call.exact))
+            found.append(Case("ops", label, forward(call), tolerance=tolerance, exact=call.exact))
             if call.backward:
-                cases.append(Case("ops", f"{label}.backward", backward(call), tolerance=(1e-2, 1e-2)))
-    return cases
+                found.append(Case("ops", f"{label}.backward", backward(call), tolerance=(1e-2, 1e-2)))
+    return found
 
 
 def from_record(op: Op) -> list[Call]:

@@ -1,14 +1,7 @@
-"""The cases that are not one call of one op: copies, calls on tiny tensors, training steps, starting a process.
-
-Each is written per engine, in the way its users write it; every engine starts from the same numbers, and the first result
-of each is compared.
-"""
+"""The suite `train`: whole training steps, written per engine in the way its users write them; every engine starts from the same numbers."""
 
 from __future__ import annotations
 
-import operator
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -17,72 +10,9 @@ from typing import Any
 import numpy as np
 
 import numtape as nt
-from numtape.bench.cases import Case, values
-from numtape.bench.engines import Engine, installed
+from numtape.bench.cases import Case, per_engine
 
-Bind = Callable[[Engine], Callable[[], Any] | None]
 Problem = Callable[[], tuple[list[np.ndarray], np.ndarray, np.ndarray]]
-
-
-def per_engine(**binds: Callable[[Any], Callable[[], Any]]) -> Bind:
-    """A `bind` with a function for each engine that takes part."""
-    return lambda engine: binds[engine.name](engine) if engine.name in binds else None
-
-
-# ------------------------------------------------------------------------------------------------ copies
-def copied(matrix: Callable[[], np.ndarray]) -> Bind:
-    """A fresh contiguous copy. JAX copies nothing that it need not: it takes no part."""
-    return per_engine(
-        numtape=lambda e: e.array(matrix()).clone,
-        numpy=lambda e: matrix().copy,
-        torch=lambda e: e.array(matrix()).clone,
-    )
-
-
-def transposed(matrix: Callable[[], np.ndarray]) -> Bind:
-    """A contiguous copy of the transposed matrix."""
-    return per_engine(
-        numtape=lambda e: e.array(matrix()).t().contiguous,
-        numpy=lambda e: partial(np.ascontiguousarray, matrix().T),
-        torch=lambda e: e.array(matrix()).t().contiguous,
-        jax=lambda e: e.bind(lambda x: x.T, [matrix()]),
-    )
-
-
-# ------------------------------------------------------------------------------------------------ calls
-def _pair() -> list[np.ndarray]:
-    return [values("a", (8,), None), values("b", (8,), None)]
-
-
-def _recorded(engine: Any) -> Callable[[], Any]:
-    a, b = (engine.array(x).requires_grad_() for x in _pair())
-    return partial(operator.add, a, b)
-
-
-def _chain(engine: Any) -> Callable[[], Any]:
-    """((a * a + a) * 0.5).sum().backward(); the gradient is handed back, and dropped before the next call."""
-    a = engine.array(_pair()[0]).requires_grad_()
-
-    def call() -> Any:
-        a.grad = None
-        ((a * a + a) * 0.5).sum().backward()
-        return a.grad
-
-    return call
-
-
-def call_cases() -> list[Case]:
-    """Calls so small that only the way to the kernel counts."""
-    add = lambda e: e.bind(operator.add, _pair())
-    chain_of_jax = lambda e: e.bind(e.jax.grad(lambda a: ((a * a + a) * 0.5).sum()), _pair()[:1])
-    return [
-        Case("calls", "add/8", per_engine(numtape=add, numpy=add, torch=add, jax=add), True),
-        Case("calls", "add-recorded/8", per_engine(numtape=_recorded, torch=_recorded), True),
-        Case("calls", "chain-backward/8", per_engine(numtape=_chain, torch=_chain, jax=chain_of_jax), True),
-    ]
-
-
-# ------------------------------------------------------------------------------------------------ training steps
 LEARNING_RATE = 0.01
 
 
@@ -174,9 +104,9 @@ def _step_of_jax(problem: Problem, engine: Any) -> Callable[[], Any]:
     return step
 
 
-def training_cases() -> list[Case]:
+def cases() -> list[Case]:
     """Whole training steps of perceptrons: forward, cross entropy, backward, SGD."""
-    cases = []
+    found = []
     for sizes, batch in (((16, 32, 4), 32), ((784, 256, 10), 64)):
         problem = partial(perceptron, sizes, batch)
         bind = per_engine(
@@ -186,27 +116,5 @@ def training_cases() -> list[Case]:
             jax=partial(_step_of_jax, problem),
         )
         label = f"mlp-{'-'.join(map(str, sizes))}/batch{batch}"
-        cases.append(Case("training", label, bind, True))
-    return cases
-
-
-# ------------------------------------------------------------------------------------------------ starting a process
-FIRST_GRADIENT = {
-    "numtape": "import numtape as nt; x = nt.ones(8, requires_grad=True); ((x * x + x) * 0.5).sum().backward(); x.grad.tolist()",
-    "torch": "import torch; x = torch.ones(8, requires_grad=True); ((x * x + x) * 0.5).sum().backward(); x.grad.tolist()",
-    "jax": "import jax, jax.numpy as np; jax.jit(jax.grad(lambda x: ((x * x + x) * 0.5).sum()))(np.ones(8)).tolist()",
-}
-
-
-def _process(code: str) -> Callable[[], Any]:
-    return partial(subprocess.run, [sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def start_cases() -> list[Case]:
-    """A fresh process: until the import is done, and until a first gradient is there. The caches of all are warm."""
-    imports = {e: partial(lambda code, engine: _process(code), f"import {e}") for e in ("numtape", "numpy", "torch", "jax")}
-    gradients = {e: partial(lambda code, engine: _process(code), code) for e, code in FIRST_GRADIENT.items() if installed(e)}
-    return [
-        Case("start", "import", per_engine(**imports), process=True),
-        Case("start", "first-gradient", per_engine(**gradients), process=True),
-    ]
+        found.append(Case("train", label, bind, True))
+    return found

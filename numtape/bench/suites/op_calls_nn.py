@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numtape.bench.op_calls import BIG, IMAGES, MATRIX, SMALL, VECTOR, add, f, holes, ints, mask, pos, spd
+from numtape.bench.suites.op_calls import BIG, IMAGES, MATRIX, SMALL, VECTOR, add, f, holes, ints, mask, pos, spd
 
 __all__ = ["VECTOR", "holes"]
 

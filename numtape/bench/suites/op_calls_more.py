@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numtape.bench.op_calls import BIG, MATRIX, SMALL, VECTOR, Make, add, f, ints, pos, shuffled, spd
+from numtape.bench.suites.op_calls import BIG, MATRIX, SMALL, VECTOR, Make, add, f, ints, pos, shuffled, spd
 
 
 def c(*shape: int) -> Make:

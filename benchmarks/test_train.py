@@ -1,11 +1,11 @@
-"""Reductions, and formulas over a dim."""
+"""Whole training steps of small perceptrons."""
 
 import pytest
 
-SUITES = ("reduce",)
+SUITES = ("train",)
 
 pytestmark = pytest.mark.benchmark(min_rounds=5, max_time=0.1, disable_gc=True)
 
 
-def test_reduce(run):
+def test_training_step(run):
     run()

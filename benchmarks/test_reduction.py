@@ -1,11 +1,11 @@
-"""Whole training steps of small perceptrons."""
+"""Reductions, and formulas over a dim."""
 
 import pytest
 
-SUITES = ("training",)
+SUITES = ("reduction",)
 
 pytestmark = pytest.mark.benchmark(min_rounds=5, max_time=0.1, disable_gc=True)
 
 
-def test_training_step(run):
+def test_reduce(run):
     run()
