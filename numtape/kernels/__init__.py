@@ -11,24 +11,33 @@ True
 
 from __future__ import annotations
 
+import functools
 from contextlib import nullcontext
 from importlib import import_module
 
 
 def pattern(device, name: str):
     """The module of a pattern ("elementwise", "rows", ...) for a device: the same functions in kernels/cpu/ and kernels/cuda/."""
-    module = f"numtape.kernels.{device.type}.{name}"
+    return _module(f"numtape.kernels.{device.type}.{name}")
+
+
+@functools.cache
+def _module(path: str):
     try:
-        return import_module(module)
+        return import_module(path)
     except ModuleNotFoundError as problem:
-        if problem.name != module:
+        if problem.name != path:
             raise
+        name = path.rpartition(".")[2]
         raise NotImplementedError(f"{name}: there are no CUDA kernels for this yet (docs/cuda.md, Limits); move the tensor with .cpu() first") from None
 
 
 def placing(device):
     """A context in which launches are laid out for a device: of several cards, this one becomes the current one."""
-    return nullcontext() if device.type == "cpu" else pattern(device, "driver").at_card(device.index)
+    return _anywhere if device.type == "cpu" else pattern(device, "driver").at_card(device.index)
+
+
+_anywhere = nullcontext()
 
 
 def last():

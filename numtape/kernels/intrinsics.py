@@ -326,6 +326,13 @@ def _arity(count, result, emit):
     return intrinsic(lambda typingctx, a, b, c, d, e: (signature, codegen))
 
 
+def _prefetch(builder, address):
+    where = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # for reading, to the nearest cache, data
+    kind = ir.FunctionType(ir.VoidType(), [where.type, *(f.type for f in flags)])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [where, *flags])
+
+
 def _words(builder, address):
     return builder.inttoptr(address, I64.as_pointer())
 
@@ -372,6 +379,7 @@ call_2 = _arity(3, int, _call)
 call_3 = _arity(4, int, _call)
 call_4 = _arity(5, int, _call)
 run_kernel = _arity(4, None, _run)
+prefetch = _arity(1, None, _prefetch) if JIT else lambda address: None  # a hint, right with any address
 cpu_pause = _arity(1, None, _pause)
 # x // y for x >= 0 and y > 0: one instruction, where Numba's // also looks at signs and at zero
 quotient = _arity(2, int, lambda b, x, y: b.sdiv(x, y)) if JIT else lambda x, y: x // y

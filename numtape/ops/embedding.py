@@ -5,11 +5,12 @@ from __future__ import annotations
 from numtape import dtypes
 from numtape.autograd import mode
 from numtape.dispatch.elementwise import same_device
-from numtape.dispatch.record import recorded
+from numtape.dispatch.record import recorded, wanted
 from numtape.ops.copy import contiguous
 from numtape.ops.creation import arange
 from numtape.ops.define import composite
-from numtape.ops.index import index_add_into_zeros, index_select
+from numtape.ops.index import index_add_into_zeros, index_select, rows_at
+from numtape.ops.places import whole_numbers
 from numtape.ops.scan import cumsum, max
 from numtape.ops.select import masked_fill, where
 from numtape.spec import spec_of
@@ -23,12 +24,12 @@ def _indices(name, weight, index):
         raise TypeError(f"{name}(): argument 'weight' must be Tensor, not {type(weight).__name__}")
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'indices' must be Tensor, not {type(index).__name__}")
-    if weight.ndim != 2:
+    if weight._spec.ndim != 2:
         raise RuntimeError(f"{name}: 'weight' must be 2-D, got {weight.ndim}-D")
-    if index.dtype not in (dtypes.int64, dtypes.int32):
+    if index._spec.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{name}: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {index.dtype} instead")
     same_device(name, weight, index)
-    return contiguous(index.detach().to(dtypes.int64).reshape(-1))
+    return contiguous(whole_numbers(index).reshape(-1))
 
 
 def _counts(index, n, kind):
@@ -41,14 +42,15 @@ def _counts(index, n, kind):
 def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     "The rows of `weight` that `indices` names; row `padding_idx` gets no gradient."
     index = _indices("embedding", weight, indices)
-    n, width = weight.shape
-    kind = weight.dtype
-    rows = index_select(weight.detach(), 0, index)
-    if weight.requires_grad:
-        spec = weight._spec
+    spec = weight._spec
+    n, width = spec.shape
+    kind = spec.dtype
+    rows = rows_at("embedding", weight, 0, index, (*indices._spec.shape, width))
+    if wanted(weight):
 
         def pull(node, g):
             (index,) = node.unpack()
+            g = g.reshape(-1, width)
             if padding_idx >= 0:
                 g = masked_fill(g, (index == padding_idx).unsqueeze(1), 0)
             if scale_grad_by_freq:
@@ -56,7 +58,7 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
             return (index_add_into_zeros(g, 0, index, spec),)
 
         recorded(rows, "embedding", (weight,), pull, save=(index,))
-    return rows.reshape(*indices.shape, width)
+    return rows
 
 
 def bags(weight, index, starts, kind, share, padding_idx, scale_grad_by_freq):

@@ -13,7 +13,7 @@ from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import contiguous, copying, tensor_of, write_into
 from numtape.ops.define import composite
 from numtape.ops.part import narrow
-from numtape.ops.places import MEMORY, check
+from numtape.ops.places import MEMORY, check, whole_numbers
 from numtape.ops.places import error_cell as _error_cell
 from numtape.ops.scan import run_lines
 from numtape.ops.view import unsqueeze
@@ -28,7 +28,7 @@ def _index_of(name: str, index, x: Tensor) -> Tensor:
     if index._spec.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index, got {index._spec.dtype.name}")
     same_device(name, x, index)
-    return index.detach().to(dtypes.int64)
+    return whole_numbers(index)
 
 
 @composite(domain="index")
@@ -44,18 +44,36 @@ def index_select(input, dim, index, *, out=None):
     d = layout.dim_of("index_select", dim, x._spec.ndim)
     if not x._spec.shape[d] and index._spec.numel:
         raise RuntimeError(f"index_select(): self indexing axis dim should be positive, got shape {list(x.shape)}")
-    index, dense = contiguous(index.reshape(-1)), contiguous(x.detach())
-    s, count = x._spec, index._spec.numel
-    result = empty(spec_of(s.dtype, s.device, (*s.shape[:d], count, *s.shape[d + 1 :])), "index_select")
-    outer, n, inner = prod(s.shape[:d]), s.shape[d], prod(s.shape[d + 1 :])
-    if result._spec.numel:
-        error = _error_cell("index_select", s.device, n, d)
-        with placing(s.device):
-            table = pattern(s.device, "gather").select(MEMORY[s.dtype.itemsize], outer, n, count, inner)
-        launch(table.address, result._address, dense._address, index._address, error.address)
-        error.check()
+    index, s = contiguous(index.reshape(-1)), x._spec
+    result = rows_at("index_select", x, d, index, (*s.shape[:d], index._spec.numel, *s.shape[d + 1 :]))
     recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("index_select", result, out)
+
+
+def rows_at(name: str, x: Tensor, d: int, index: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The rows of dim d that a contiguous int64 index names, in a new tensor of that shape; not recorded."""
+    dense = alias(x) if x._spec.contiguous else contiguous(x.detach())
+    s, numel = x._spec, index._spec.numel
+    key = (s, d, numel, shape)
+    found = _selections.get(key)
+    if found is None:
+        if len(_selections) > 4096:
+            _selections.clear()
+        spec, table = spec_of(s.dtype, s.device, shape), None
+        if spec.numel:
+            with placing(s.device):
+                table = pattern(s.device, "gather").select(MEMORY[s.dtype.itemsize], prod(s.shape[:d]), s.shape[d], numel, prod(s.shape[d + 1 :]))
+        found = _selections[key] = spec, table
+    spec, table = found
+    result = empty(spec, name)
+    if table is not None:
+        error = _error_cell(name, s.device, s.shape[d], d)
+        launch(table.address, result._address, dense._address, index._address, error.address)
+        error.check()
+    return result
+
+
+_selections: dict = {}  # the spec of the result and the launch of `rows_at`
 
 
 def index_add_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:

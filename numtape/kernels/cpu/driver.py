@@ -224,13 +224,21 @@ else:
 
 
 class index_check:
-    """Two words that a kernel sets when an index is out of range; `check` raises the error once the kernel has run."""
+    """Two words that a kernel sets when an index is out of range; `check` raises the error once the kernel has run, and ends the use."""
+
+    __slots__ = ("address", "dim", "n", "name", "words")
+    _free: list = []  # words of checks that found nothing, to be used again: making them costs more than a small kernel
 
     def __init__(self, name: str, n: int, dim: int):
         self.name, self.n, self.dim = name, n, dim
-        self.words = (ctypes.c_int64 * 2)()
-        self.address = ctypes.addressof(self.words)
+        try:
+            self.words, self.address = self._free.pop()
+        except IndexError:
+            self.words = (ctypes.c_int64 * 2)()
+            self.address = ctypes.addressof(self.words)
 
     def check(self) -> None:
-        if self.words[0]:
-            raise IndexError(f"{self.name}: index {self.words[1]} is out of bounds for dimension {self.dim} with size {self.n}")
+        words, self.words = self.words, None
+        if words[0]:
+            raise IndexError(f"{self.name}: index {words[1]} is out of bounds for dimension {self.dim} with size {self.n}")
+        self._free.append((words, self.address))

@@ -14,6 +14,7 @@ from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
 
 WIDTH = 64  # columns of a unit of `index_add`
+AHEAD = 8  # rows
 
 SELECT = '''"""index_select: {code}"""
 from numtape.kernels.intrinsics import *
@@ -23,17 +24,25 @@ def kernel(args, start, stop):
     p = slots(args)
     index, bad = in_i64(p[2]), out_i64(p[3])
     n, count, inner = p[4], p[5], p[6]
-    for unit in range(start, stop):
-        block = unit // count
-        k = index[unit - block * count]
-        if k < 0 or k >= n:
-            bad[0] = 1
-            bad[1] = k
-        else:
-            out = out_{code}(p[0] + {size} * unit * inner)
-            x = in_{code}(p[1] + {size} * (block * n + k) * inner)
+    block = quotient(start, count)
+    j = start - block * count
+    target, source, row = p[0] + {size} * start * inner, p[1] + {size} * block * n * inner, {size} * inner
+    for _ in range(start, stop):
+        k = index[j]
+        coming = source + index[min(j + {ahead}, count - 1)] * row  # rows lie anywhere: asked for early, a fifth less time
+        prefetch(coming)
+        prefetch(coming + 64)
+        if u64(k) < u64(n):  # one comparison: a negative index is a large one
+            out, x = out_{code}(target), in_{code}(source + k * row)
             for i in range(inner):
                 out[i] = x[i]
+        else:
+            bad[0] = 1
+            bad[1] = k
+        target += row
+        j += 1
+        if j == count:
+            j, source = 0, source + n * row
 '''
 
 ADD = '''"""index_add: {code}"""
@@ -49,16 +58,18 @@ def kernel(args, start, stop):
         block = unit // blocks
         first = (unit - block * blocks) * width
         last = min(first + width, inner)
+        rows = p[0] + {size} * (block * n * inner + first)
         for j in range(count):
             k = index[j]
-            if k < 0 or k >= n:
-                bad[0] = 1
-                bad[1] = k
-            else:
-                out = out_{code}(p[0] + {size} * ((block * n + k) * inner + first))
+            prefetch(rows + {size} * inner * index[min(j + {ahead}, count - 1)])
+            if u64(k) < u64(n):
+                out = out_{code}(rows + {size} * k * inner)
                 x = in_{code}(p[1] + {size} * ((block * count + j) * inner + first))
                 for i in range(last - first):
                     out[i] = {code}(out[i] + x[i])
+            else:
+                bad[0] = 1
+                bad[1] = k
 '''
 
 
@@ -76,11 +87,11 @@ def kernel(args, start, stop):
         x = in_{code}(p[1] + {size} * unit * {x_rows} * {inner})
         for j in range(count):
             k = index[j]
-            if k < 0 or k >= n:
+            if u64(k) < u64(n):
+{body}
+            else:
                 bad[0] = 1
                 bad[1] = k
-            else:
-{body}
 '''
 FEW = 8  # elements of a narrow row
 
@@ -96,7 +107,7 @@ def select(code, outer, n, count, inner):
     if inner < FEW:
         kernel = _narrow("index_select", code, inner, "count", "n", "out[j * {inner} + {i}] = x[k * {inner} + {i}]")
         return Table(kernel, outer, 1 + 32768 // (count * inner), 4, [n, count, inner])
-    kernel = library.kernel("index_select", SELECT.format(code=code, size=SIZES[code]))
+    kernel = library.kernel("index_select", SELECT.format(code=code, size=SIZES[code], ahead=AHEAD))
     return Table(kernel, outer * count, 1 + 32768 // inner, 4, [n, count, inner])
 
 
@@ -106,5 +117,5 @@ def add(code, outer, n, count, inner):
     if inner < FEW:
         kernel = _narrow("index_add", code, inner, "n", "count", "out[k * {inner} + {i}] = {code}(out[k * {inner} + {i}] + x[j * {inner} + {i}])")
         return Table(kernel, outer, 1 + 32768 // (count * inner), 4, [n, count, inner])
-    kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code]))
+    kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code], ahead=AHEAD))
     return Table(kernel, outer * -(-inner // WIDTH), 1 + 32768 // (count * WIDTH), 4, [n, count, inner, WIDTH])

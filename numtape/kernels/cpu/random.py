@@ -10,6 +10,7 @@ import functools
 
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
+from numtape.kernels.cpu.elementwise import SIZES
 
 GRAIN = 4096  # blocks of four numbers below which a second thread does not pay
 
@@ -28,6 +29,17 @@ def philox(block, offset, seed):
         c0, c1, c2, c3 = ((p1 >> 32) & mask) ^ c1 ^ k0, p1 & mask, ((p0 >> 32) & mask) ^ c3 ^ k1, p0 & mask
         k0, k1 = (k0 + i64(0x9E3779B9)) & mask, (k1 + i64(0xBB67AE85)) & mask
     return c0, c1, c2, c3
+
+'''
+
+BELOW = '''
+@inline
+def below(high, low, span):
+    """The upper 64 bits of (high << 32 | low) * span: uniform in [0, span). 32-bit products only, so that it is SIMD code."""
+    mask = u64(0xFFFFFFFF)
+    upper, lower = span >> u64(32), span & mask
+    middle = high * lower + (low * lower >> u64(32))
+    return high * upper + (middle >> u64(32)) + (low * upper + (middle & mask) >> u64(32))
 
 '''
 
@@ -109,35 +121,67 @@ def kernel(args, start, stop):
 '''
 )
 
+# The same on the CPU, 64 blocks at a time.
+BATCH_OF_TWO = (
+    PHILOX
+    + '''
+def kernel(args, start, stop):
+    """{name}"""
+    p = slots(args)
+    seed, offset, count = p[1], p[2], p[{parameters}]
+{setup}    a, b, c, d = stack_i64(64), stack_i64(64), stack_i64(64), stack_i64(64)
+    e, f = stack_{code}(64), stack_{code}(64)
+    for first in range(start, stop, 64):
+        blocks = min(64, stop - first)
+        for j in range(blocks):
+            a[j], b[j], c[j], d[j] = philox(first + j, offset, seed)
+        for j in range(blocks):
+            w0, w1, w2, w3 = a[j], b[j], c[j], d[j]
+{values}            e[j], f[j] = {v0}, {v1}
+        out = out_{code}(p[0] + {size} * 2 * first)
+        whole = min(blocks, count // 2 - first)
+        for j in range(whole):
+            out[2 * j], out[2 * j + 1] = e[j], f[j]
+        if whole < blocks:
+            out[2 * whole] = e[whole]
+'''
+)
+
 PERMUTATION = (
     PHILOX
+    + BELOW
     + '''
 def kernel(args, start, stop):
     """randperm: Fisher and Yates' shuffle, one draw of 64 bits a step."""
     p = slots(args)
     out = out_i64(p[0])
     seed, offset, count = p[1], p[2], p[3]
+    partners = stack_i64(256)
     for i in range(count):
         out[i] = i
-    for i in range(count - 1, 0, -1):
-        w0, w1, w2, w3 = philox(i, offset, seed)
-        j = ((w0 << 30) ^ w1) % (i + 1)
-        kept = out[i]
-        out[i] = out[j]
-        out[j] = kept
+    for last in range(count - 1, 0, -256):
+        steps = min(256, last)
+        for k in range(steps):  # the draws first, as SIMD code
+            w0, w1, w2, w3 = philox(last - k, offset, seed)
+            partners[k] = i64(below(u64(w0), u64(w1), u64(last - k + 1)))
+        for k in range(steps):
+            i, j = last - k, partners[k]
+            kept = out[i]
+            out[i] = out[j]
+            out[j] = kept
 '''
 )
 
 
 def _format(template, name, code, parameters, setup, values, outputs, imports=""):
-    indent = " " * (12 if template is BATCH else 8)
+    indent = " " * (12 if template in (BATCH, BATCH_OF_TWO) else 8)
     return template.format(
         name=name,
         code=code,
         parameters=parameters,
         setup="".join(f"    {line}\n" for line in setup),
         values="".join(f"{indent}{line}\n" for line in values),
-        size=8 if code == "f64" else 4,
+        size=SIZES[code],
         imports=imports,
         **{f"v{k}": v for k, v in enumerate(outputs)},
     )
@@ -155,7 +199,7 @@ def uniform(code, batch=False):
         outputs = [f"low + f32({top(f'w{k}')}) * f32(5.9604644775390625e-08) * span" for k in range(4)]
         return _format(BATCH if batch else FOUR, "uniform", code, 5, setup, [], outputs)
     outputs = [f"low + f64(({a} >> 5) * 67108864 + ({b} >> 6)) * 1.1102230246251565e-16 * span" for a, b in (("w0", "w1"), ("w2", "w3"))]
-    return _format(TWO, "uniform", code, 5, setup, [], outputs)
+    return _format(BATCH_OF_TWO if batch else TWO, "uniform", code, 5, setup, [], outputs)
 
 
 def normal(code, batch=False):
@@ -176,14 +220,14 @@ def normal(code, batch=False):
         "r = sqrt_f64(-2.0 * log_f64(f64((w0 >> 5) * 67108864 + (w1 >> 6) + 1) * 1.1102230246251565e-16))",
         "t = f64((w2 >> 5) * 67108864 + (w3 >> 6)) * 1.1102230246251565e-16 * 6.283185307179586",
     ]
-    return _format(TWO, "normal", code, 5, setup, values, ["mean + std * (r * cos_f64(t))", "mean + std * (r * sin_f64(t))"], imports)
+    return _format(BATCH_OF_TWO if batch else TWO, "normal", code, 5, setup, values, ["mean + std * (r * cos_f64(t))", "mean + std * (r * sin_f64(t))"], imports)
 
 
 def integers(code, batch=False):
-    """Integers in [low, high); parameters: low, high, count. 64 bits modulo the range: the bias is below range / 2**64."""
+    """Integers in [low, high); parameters: low, high, count. 64 bits scaled to the range: the bias is below range / 2**64."""
     setup = ["low, span = p[3], u64(p[4]) - u64(p[3])"]
-    outputs = [f"{code}(low + i64(u64(({a} << 32) | {b}) % span))" for a, b in (("w0", "w1"), ("w2", "w3"))]
-    return _format(TWO, "randint", code, 5, setup, [], outputs)
+    outputs = [f"{code}(low + i64(below(u64({a}), u64({b}), span)))" for a, b in (("w0", "w1"), ("w2", "w3"))]
+    return _format(BATCH_OF_TWO if batch else TWO, "randint", code, 5, setup, [], outputs, BELOW)
 
 
 DRAWS = {"uniform": uniform, "normal": normal, "integers": integers}
