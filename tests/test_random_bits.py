@@ -39,9 +39,23 @@ def test_draws(device, seed):
     w = words(seed, 2, 3)
     second = np.array([((w[2 * i] >> 5) * 67108864 + (w[2 * i + 1] >> 6)) * 2.0**-53 for i in range(5)])
     w = words(seed, 3, 4)
-    third = [-3 + (w[2 * i] << 32 | w[2 * i + 1]) % 12 for i in range(7)]
+    third = [-3 + ((w[2 * i] << 32 | w[2 * i + 1]) * 12 >> 64) for i in range(7)]
     assert (drawn[0].cpu().numpy() == first).all() and (drawn[1].cpu().numpy() == second).all() and drawn[2].tolist() == third
     assert all((a == b).all() for a, b in zip(again, drawn))
+
+
+def test_integers_of_a_wide_range_and_permutations():
+    """64 random bits times the range, of which the upper 64 bits of the product are drawn: by 32-bit products as by Python's integers."""
+    nt.manual_seed(5)
+    low, high = -(2**62) - 12345, 2**62 + 2**33 + 7
+    w = words(5, 1, 70)
+    assert nt.randint(low, high, (139,)).tolist() == [low + ((w[2 * i] << 32 | w[2 * i + 1]) * (high - low) >> 64) for i in range(139)]
+    expected = list(range(300))
+    for i in range(299, 0, -1):  # Fisher and Yates; the draw of step i is block i of the counter
+        a, b, _, _ = philox((i, 0, 2, 0), (5, 0))
+        j = (a << 32 | b) * (i + 1) >> 64
+        expected[i], expected[j] = expected[j], expected[i]
+    assert nt.randperm(300).tolist() == expected
 
 
 def test_draws_of_more_than_a_batch():

@@ -108,7 +108,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
         error, lines = _error_cell("gather", s.device, s.shape[d], d), pattern(s.device, "lines")
         code = s.dtype.code
         setup = ("size, bad = p[3], out_i64(p[4])",)
-        text = lines.text("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
+        text = lines.by_index("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
         run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
         check((error,), RuntimeError)
     recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, *node.unpack(), s),), save=(index,))
@@ -131,7 +131,7 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
         code, lines = spec.dtype.code, pattern(spec.device, "lines")
         error = _error_cell("scatter_add", spec.device, spec.shape[d], d)
         setup = ("size, bad = p[3], out_i64(p[4])",)
-        text = lines.text("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
+        text = lines.by_index("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
         run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
         error.check()
     return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, *node.unpack()),), save=(index,))

@@ -32,8 +32,10 @@ def _index_of(name: str, x: Tensor, index) -> Tensor:
     return places.whole_numbers(index)
 
 
-def _checked(name: str, x: Tensor, dim, index, src=None):
-    """(dim, index, src) as the kernels take them: src no larger than the index; or the error that PyTorch raises."""
+def _checked(name: str, x: Tensor, dim, index, src=None, in_range=True):
+    """(dim, index, src) as the kernels take them: src no larger than the index; or the error that PyTorch raises.
+
+    in_range: look at every index as well; what writes into a copy need not, its kernel says which index is wrong."""
     index = _index_of(name, x, index)
     d = layout.dim_of(name, dim, x._spec.ndim)
     if src is not None:
@@ -63,7 +65,8 @@ def _checked(name: str, x: Tensor, dim, index, src=None):
         for k, n in enumerate(index._spec.shape):
             if src._spec.shape[k] != n:
                 src = narrow(src, k, 0, n)
-    check_range(name, index, d, own[d])
+    if in_range:
+        check_range(name, index, d, own[d])
     return d, index, src
 
 
@@ -72,12 +75,14 @@ def check_range(name: str, index: Tensor, d: int, size: int, kind=RuntimeError) 
     lines, device = pattern(index._spec.device, "lines"), index._spec.device
     cell = places.error_cell(name, device, size, d)
     text = lines.text("index_check", "int64", (), ("i64",), lines.CHECK, extra=2, setup=("size, bad = p[1], out_i64(p[2])",))
-    run_lines("index_check", text, (index,), d, index._spec.shape[d], (size, cell.address))
+    if index._spec.numel:
+        along = min(range(index._spec.ndim), key=lambda k: (index._spec.shape[k] == 1, index._spec.strides[k]), default=0)  # as it lies in memory
+        run_lines("index_check", text, (index,), along, index._spec.shape[along], (size, cell.address))
     places.check((cell,), kind)
 
 
 def _run(name: str, how: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> None:
-    """Combine src into x along d at an index that was checked; not recorded."""
+    """Combine src into x along d at an index that was checked, or in a copy; not recorded."""
     if not index._spec.numel:
         return
     x = alias(x) if x._spec.ndim else x.reshape(1)
@@ -96,9 +101,9 @@ def _run(name: str, how: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> 
     body = lines.SCATTER.format(stored=table[how].format(code=code))
     cell = places.error_cell(name, x._spec.device, x._spec.shape[d], d)
     setup = ("size, bad = p[3], out_i64(p[4])",)
-    text = lines.text(f"scatter_{how}", code, (code,), (code, "i64"), body, extra=2, setup=setup)
+    text = lines.by_index(f"scatter_{how}", code, (code,), (code, "i64"), body, extra=2, setup=setup)
     run_lines(f"scatter_{how}", text, (x, alias(src), index), d, index._spec.shape[d], (x._spec.shape[d], cell.address))
-    cell.check()
+    places.check((cell,), RuntimeError)
 
 
 def _number(name: str, x: Tensor, value, index: Tensor) -> Tensor:
@@ -113,9 +118,9 @@ def _scatter(name: str, x: Tensor, dim, index, src, reduce, inplace: bool) -> Te
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
     if isinstance(src, Tensor):
-        d, index, src = _checked(name, x, dim, index, src)
+        d, index, src = _checked(name, x, dim, index, src, in_range=inplace)
     else:
-        d, index, _ = _checked(name, x, dim, index)
+        d, index, _ = _checked(name, x, dim, index, in_range=inplace)
         src = _number(name, x, src, index)
     how = {None: "store", "add": "add", "multiply": "multiply"}[reduce]
     if reduce == "multiply" and (tape.needs_grad(x) or tape.needs_grad(src)):

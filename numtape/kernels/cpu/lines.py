@@ -8,6 +8,8 @@ among threads gives the same bits; within a line the order is fixed.
 from __future__ import annotations
 
 import functools
+import re
+import textwrap
 from math import prod
 
 from numtape.kernels import library
@@ -25,6 +27,24 @@ def kernel(args, start, stop):
 {offsets}{pointers}{body}
 '''
 
+# Lines side by side: element i of each, then element i + 1 of each. What lies beside each other in memory is used together.
+ABREAST = '''"""{name}, lines abreast: {signature}"""
+from numtape.kernels.intrinsics import *
+{imports}
+
+def kernel(args, start, stop):
+    p = slots(args)
+    length, outer, across = p[{base}], p[{base} + 1 + {count}], p[{base} + 2 + {count}]
+{setup}    unit = start
+    while unit < stop:
+        width = min(i64({width}), stop - unit, across - (unit - quotient(unit, across) * across))
+{offsets}{pointers}        for i in range(length):
+            for j in range(width):
+{body}
+        unit += width
+'''
+WIDTH = 64  # lines abreast; 16 to 256 are as fast
+
 CUMSUM = """
 total = {accumulate}(0)
 for i in range(length):
@@ -32,25 +52,24 @@ for i in range(length):
     out0[i * step0] = {code}(total)
 """
 
+# What is done with element i of a line, for `by_index`.
 GATHER = """
-for i in range(length):
-    k = in1[i * step2]
-    if u64(k) < u64(size):  # one comparison: a negative index is a large one
-        out0[i * step0] = in0[k * step1]
-    else:
-        bad[0] = 1
-        bad[1] = k
+k = in1[i * step2]
+if u64(k) < u64(size):  # one comparison: a negative index is a large one
+    out0[i * step0] = in0[k * step1]
+else:
+    bad[0] = 1
+    bad[1] = k
 """
 
 SCATTER = """
-for i in range(length):
-    k = in1[i * step2]
-    if u64(k) < u64(size):
-        old, new = out0[k * step0], in0[i * step1]
-        out0[k * step0] = {stored}
-    else:
-        bad[0] = 1
-        bad[1] = k
+k = in1[i * step2]
+if u64(k) < u64(size):
+    old, new = out0[k * step0], in0[i * step1]
+    out0[k * step0] = {stored}
+else:
+    bad[0] = 1
+    bad[1] = k
 """
 
 # What SCATTER stores where `old` stands, of dtype {code}, and `new` comes. A NaN is the largest and the smallest.
@@ -65,11 +84,14 @@ COMBINED_BOOLS = {"store": "new", "add": "old | new", "multiply": "old & new", "
 SCATTER_ADD = SCATTER.format(stored=COMBINED["add"])
 
 CHECK = """
-for i in range(length):
-    k = in0[i * step0]
-    if k < 0 or k >= size:
-        bad[0] = 1
-        bad[1] = in0[i * step0]
+largest = u64(0)
+for i in range(length):  # a negative index is a large one
+    largest = max(largest, u64(in0[i * step0]))
+if largest >= u64(size):
+    for i in range(length):
+        if u64(in0[i * step0]) >= u64(size):
+            bad[0] = 1
+            bad[1] = in0[i * step0]
 """
 
 EXTREMUM = """
@@ -86,7 +108,17 @@ out1[0] = at_best
 
 
 @functools.cache
-def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports=""):
+def by_index(name, signature, outputs, inputs, body, *, extra=0, setup=()):
+    """The texts of GATHER or SCATTER: for lines one after the other, and abreast; `table` takes the one that suits the layout."""
+    alone = "for i in range(length):\n" + textwrap.indent(body.strip(), "    ")
+    beside = re.sub(r"(\w+)\[(\w) \* step(\d)\]", r"\1[\2 * step\3 + j * beside\3]", body)
+    return text(name, signature, outputs, inputs, alone, extra=extra, setup=setup), text(
+        name, signature, outputs, inputs, beside, extra=extra, setup=setup, template=ABREAST
+    )
+
+
+@functools.cache
+def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="", template=TEXT):
     """The kernel's text: `outputs` and `inputs` are tuples of dtype codes; `extra` arguments follow the addresses."""
     operands = [*(("out", k, c) for k, c in enumerate(outputs)), *(("in", k, c) for k, c in enumerate(inputs))]
     base, count = len(operands) + extra, len(operands)
@@ -96,7 +128,10 @@ def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="
         memory = "u8" if code == "b8" else code
         pointers.append(f"{kind}{number} = {kind}_{memory}(p[{k}] + {SIZES[memory]} * a{k})")
         pointers.append(f"step{k} = p[{base + 1 + k}]")
-    return TEXT.format(
+        if template is ABREAST:
+            pointers.append(f"beside{k} = p[{base + count + 3 + k}]")
+    indent = " " * (8 if template is TEXT else 16)
+    return template.format(
         name=name,
         signature=signature,
         imports=imports,
@@ -105,12 +140,16 @@ def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="
         setup="".join(f"    {line}\n" for line in setup),
         offsets=offset_lines(names, base + count + 2),
         pointers="".join(f"        {line}\n" for line in pointers),
-        body="\n".join(f"        {line}" for line in body.strip().splitlines()),
+        body="\n".join(indent + line for line in body.strip().splitlines()),
+        width=WIDTH,
     )
 
 
 def table(name, text, length, steps, sizes, strides, extra):
-    """The launch over all lines; the arguments are the operands' addresses and `extra` words."""
+    """The launch over all lines; the arguments are the operands' addresses and `extra` words. Of the pair of texts that `by_index`
+    gives, the second is for indices that lie closer to each other from line to line than along a line."""
+    if isinstance(text, tuple):
+        text = text[bool(sizes) and abs(strides[-1][-1]) < abs(steps[-1])]
     return Table(library.kernel(name, text), prod(sizes), 1 + 16384 // (length or 1), len(steps) + extra, constants(length, steps, sizes, strides))
 
 

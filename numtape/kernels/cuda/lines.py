@@ -220,6 +220,9 @@ def shape(length, units, contiguous):
     return x, y
 
 
+by_index = text
+
+
 def table(name, text, length, steps, sizes, strides, extra):
     """The launch over all lines; the arguments are the operands' addresses and `extra` words."""
     units = prod(sizes)
