@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from math import prod
 
@@ -60,6 +61,7 @@ def is_dense(shape: Ints, strides: Ints) -> bool:
     return True
 
 
+@functools.lru_cache(4096)
 def overlaps_itself(shape: Ints, strides: Ints) -> bool:
     """Whether two indices may reach the same element (exact for what views can make)."""
     step = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from math import prod
 
 from numtape import dtypes, layout
@@ -42,8 +43,6 @@ def index_select(input, dim, index, *, out=None):
             raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index._spec.numel} value(s)")
         return index_select(x.reshape(1), 0, index).reshape(())
     d = layout.dim_of("index_select", dim, x._spec.ndim)
-    if not x._spec.shape[d] and index._spec.numel:
-        raise RuntimeError(f"index_select(): self indexing axis dim should be positive, got shape {list(x.shape)}")
     index, s = contiguous(index.reshape(-1)), x._spec
     result = rows_at("index_select", x, d, index, (*s.shape[:d], index._spec.numel, *s.shape[d + 1 :]))
     recorded(result, "index_select", (x,), lambda node, g: (index_add_into_zeros(g, d, *node.unpack(), s),), save=(index,))
@@ -60,6 +59,8 @@ def rows_at(name: str, x: Tensor, d: int, index: Tensor, shape: tuple[int, ...])
         if len(_selections) > 4096:
             _selections.clear()
         spec, table = spec_of(s.dtype, s.device, shape), None
+        if not s.shape[d] and numel:
+            raise RuntimeError(f"{name}(): self indexing axis dim should be positive, got shape {list(s.shape)}")
         if spec.numel:
             with placing(s.device):
                 table = pattern(s.device, "gather").select(MEMORY[s.dtype.itemsize], prod(s.shape[:d]), s.shape[d], numel, prod(s.shape[d + 1 :]))
@@ -106,19 +107,28 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     result = empty(spec_of(s.dtype, s.device, index._spec.shape), "gather")
     if result._spec.numel:
         error, lines = _error_cell("gather", s.device, s.shape[d], d), pattern(s.device, "lines")
-        code = s.dtype.code
-        setup = ("size, bad = p[3], out_i64(p[4])",)
-        text = lines.by_index("gather", s.dtype.name, (code,), (code, "i64"), lines.GATHER, extra=2, setup=setup)
-        run_lines("gather", text, (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
+        run_lines("gather", _gather_text(lines, s.dtype), (result, alias(x), index), d, index._spec.shape[d], (s.shape[d], error.address))
         check((error,), RuntimeError)
     recorded(result, "gather", (x,), lambda node, g: (scatter_into_zeros(g, d, *node.unpack(), s),), save=(index,))
     return result if out is None else into("gather", result, out)
+
+
+@functools.cache
+def _gather_text(lines, kind):
+    setup = ("size, bad = p[3], out_i64(p[4])",)
+    return lines.by_index("gather", kind.name, (kind.code,), (kind.code, "i64"), lines.GATHER, extra=2, setup=setup)
 
 
 def _fits(name, index, x, d):
     for k, (i, n) in enumerate(zip(index.shape, x.shape)):
         if k != d and i > n:
             raise RuntimeError(f"{name}: Size does not match at dimension {k} expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {d}")
+
+
+@functools.cache
+def _sum_text(lines, kind):
+    setup = ("size, bad = p[3], out_i64(p[4])",)
+    return lines.by_index("scatter_add", kind.name, (kind.code,), (kind.code, "i64"), lines.SCATTER_ADD.format(code=kind.code), extra=2, setup=setup)
 
 
 def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
@@ -128,11 +138,9 @@ def scatter_into_zeros(g: Tensor, d: int, index: Tensor, spec) -> Tensor:
     if spec.ndim == 0:
         return out.copy_(g)
     if index._spec.numel:
-        code, lines = spec.dtype.code, pattern(spec.device, "lines")
+        lines = pattern(spec.device, "lines")
         error = _error_cell("scatter_add", spec.device, spec.shape[d], d)
-        setup = ("size, bad = p[3], out_i64(p[4])",)
-        text = lines.by_index("scatter_add", spec.dtype.name, (code,), (code, "i64"), lines.SCATTER_ADD.format(code=code), extra=2, setup=setup)
-        run_lines("scatter_add", text, (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
+        run_lines("scatter_add", _sum_text(lines, spec.dtype), (out, alias(g), index), d, index._spec.shape[d], (spec.shape[d], error.address))
         error.check()
     return recorded(out, "scatter_add", (g,), lambda node, gg: (gather(gg, d, *node.unpack()),), save=(index,))
 

@@ -26,11 +26,17 @@ def positions_where(mask: Tensor) -> Tensor:
         mask = mask.ne(0)
     mask = contiguous(mask)
     device, size = mask._spec.device, mask._spec.numel
-    whole = lambda n: empty(spec_of(dtypes.int64, device, (n,)), "nonzero")
+    several = lambda *shape: spec_of(dtypes.int64, device, shape)
+    whole = lambda n: empty(several(n), "nonzero")
     if not size:
         return whole(0)
     with placing(device):
         template = pattern(device, "places")
+        at_once = template.compact_at_once(size)
+        if at_once is not None:
+            found = whole(size + 1)
+            launch(at_once.address, found._address, mask._address)
+            return alias(found, several(alias(found, several(), size).item()))
         counting, listing = template.count(size), template.compact(size)
     counts = whole(template.pieces(size))
     launch(counting.address, counts._address, mask._address)

@@ -6,6 +6,7 @@ broadcast dims stand where the indexed dims stood if those are neighbours, and f
 
 from __future__ import annotations
 
+import functools
 from math import prod
 
 from numtape import dtypes, layout
@@ -25,8 +26,14 @@ MEMORY = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}
 # ------------------------------------------------------------------------------------------------ checks
 def error_cell(name: str, device, n: int, dim: int):
     """Two words that a kernel sets when an index is out of range for a dim of size n; `check()` raises the error."""
+    make = _cells.get(device)
+    if make is None:
+        make = _cells[device] = pattern(device, "driver").index_check
     with placing(device):
-        return pattern(device, "driver").index_check(name, n, dim)
+        return make(name, n, dim)
+
+
+_cells: dict = {}  # what makes error cells, by device
 
 
 def check(cells, kind=IndexError) -> None:
@@ -57,8 +64,8 @@ def check_target(x: Tensor, name: str) -> None:
 
 
 def whole_numbers(index: Tensor) -> Tensor:
-    """An index as int64, cut from the tape."""
-    return alias(index) if index._spec.dtype is dtypes.int64 else index.detach().to(dtypes.int64)
+    """An index as int64."""
+    return index if index._spec.dtype is dtypes.int64 else index.detach().to(dtypes.int64)
 
 
 # ------------------------------------------------------------------------------------------------ changing a tensor
@@ -69,12 +76,13 @@ def changed(name: str, x: Tensor, inputs: tuple, write, pull, *, save=(), inplac
     """
     if inplace:
         check_target(x, name)
-        edges = [tape.edge_of(t) if isinstance(t, Tensor) and tape.needs_grad(t) else None for t in (x, *inputs)]
+        tracked = mode.state.enabled and x._spec.dtype.differentiable
+        edges = [tape.edge_of(t) if tracked and isinstance(t, Tensor) and tape.needs_grad(t) else None for t in (x, *inputs)]
         save = tuple(alias(s).clone() if s is not None and s._storage is x._storage else s for s in save)
         write(alias(x))
         x._storage.version += 1
         x._storage.writer = name
-        if mode.state.enabled and x._spec.dtype.differentiable and any(e is not None for e in edges):
+        if tracked and any(e is not None for e in edges):
             node = tape.Node(name, tuple(edges), pull, x._spec)
             node.save(*save)
             rebase(x, node)
@@ -139,16 +147,18 @@ def _remember(key, value):
     return value
 
 
-def _arrangement(x: Tensor, dims, shape) -> tuple[int, list[int]]:
-    """Where the indices' dims stand in the result, and the dims of x that are not indexed."""
-    rest = [d for d in range(x._spec.ndim) if d not in dims]
+def _arrangement(ndim: int, dims) -> tuple[int, list[int]]:
+    """Where the indices' dims stand in the result, and the dims of a tensor that are not indexed."""
+    rest = [d for d in range(ndim) if d not in dims]
     neighbours = dims == tuple(range(dims[0], dims[0] + len(dims)))
     return (dims[0] if neighbours else 0), rest
 
 
-def result_shape(x: Tensor, dims, shape) -> tuple[int, ...]:
-    first, rest = _arrangement(x, dims, shape)
-    kept = [x._spec.shape[d] for d in rest]
+@functools.lru_cache(4096)
+def result_shape(own: tuple[int, ...], dims, shape) -> tuple[int, ...]:
+    """The shape of what is read from a tensor of shape `own`; `shape` is the indices' common one."""
+    first, rest = _arrangement(len(own), dims)
+    kept = [own[d] for d in rest]
     return (*kept[:first], *shape, *kept[first:])
 
 
@@ -168,8 +178,8 @@ def read(name: str, x: Tensor, dims, indices, *, wrap=True, kind=IndexError) -> 
 def _reading(x: Tensor, dims, shape):
     """The launch that reads places of x (None: there are none), and the spec of its result."""
     s = x._spec
-    first, rest = _arrangement(x, dims, shape)
-    spec = spec_of(s.dtype, s.device, result_shape(x, dims, shape))
+    first, rest = _arrangement(s.ndim, dims)
+    spec = spec_of(s.dtype, s.device, result_shape(s.shape, dims, shape))
     if not spec.numel:
         return None, spec
     strides = spec.strides
@@ -216,7 +226,7 @@ def write_places(name: str, x: Tensor, dims, indices, value: Tensor, how: str, f
 def _writing(x: Tensor, dims, shape, value: Tensor, how: str):
     """The launch that writes a value at places of x; "copy" where the value's strides over places are not one, so that it must be copied."""
     s = x._spec
-    first, rest = _arrangement(x, dims, shape)
+    first, rest = _arrangement(s.ndim, dims)
     strides, n = value._spec.strides, len(shape)
     step = layout.view_strides(shape, strides[first : first + n], (prod(shape),))
     if step is None:
@@ -231,10 +241,8 @@ def _writing(x: Tensor, dims, shape, value: Tensor, how: str):
 def put(name, x: Tensor, dims, indices, value: Tensor, *, accumulate=False, inplace=False, wrap=True, kind=IndexError, keep_layout=True) -> Tensor:
     """x with `value` (of x's dtype, broadcast to the result of reading) stored or added at the places, recorded."""
     indices = tuple(whole_numbers(i) for i in indices)
-    if inplace:
-        check_target(x, name)
     found = find(name, x, dims, indices, wrap=wrap, kind=kind)
-    value = broadcast_value(name, value, result_shape(x, dims, found[1]))
+    value = broadcast_value(name, value, result_shape(x._spec.shape, dims, found[1]))
     same_device(name, x, value)
     if inplace or x._spec.contiguous or keep_layout and layout.is_dense(x._spec.shape, x._spec.strides):
         write = lambda memory: write_places(name, memory, dims, indices, value, "add" if accumulate else "store", found)
@@ -263,6 +271,8 @@ def fill(name, x: Tensor, dims, indices, number, **how) -> Tensor:
 
 def broadcast_value(name: str, value: Tensor, shape) -> Tensor:
     """`value` broadcast to what it is written over; leading dims of size 1 may be too many."""
+    if value._spec.shape == shape:
+        return value
     given = value
     while value._spec.ndim > len(shape) and value._spec.shape[0] == 1:
         value = value.squeeze(0)

@@ -28,7 +28,7 @@ class values_indices(NamedTuple):
 
 def run_lines(name, text, tensors, dim, length, extra=(), reverse=False, shape=None) -> None:
     """Launch a line kernel over `tensors` (outputs first), along `dim` of each."""
-    key = (name, text, dim, length, reverse, shape, *[t._spec for t in tensors])
+    key = (text, dim, length, reverse, shape, *[t._spec for t in tensors])
     found = _tables.get(key)
     if found is None:
         if len(_tables) > 4096:

@@ -6,6 +6,8 @@ each goes in order: the last of equal places wins, and sums are the same bits fo
 
 from __future__ import annotations
 
+import functools
+
 from numtape import dtypes, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch.elementwise import same_device
@@ -52,16 +54,16 @@ def _checked(name: str, x: Tensor, dim, index, src=None, in_range=True):
     if src is not None and max(src._spec.ndim, 1) != ndim:
         raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as src tensor, got {list(index.shape)} for {list(src.shape)}")
     index, own = (index if index._spec.ndim else index.reshape(1)), x._spec.shape or (1,)
-    too_large = any(k != d and i > n for k, (i, n) in enumerate(zip(index._spec.shape, own)))
+    too_large = index._spec.shape != own and any(k != d and i > n for k, (i, n) in enumerate(zip(index._spec.shape, own)))
     if src is not None:
         src = src if src._spec.ndim else src.reshape(1)
-        too_large = too_large or any(i > n for i, n in zip(index._spec.shape, src._spec.shape))
+        too_large = too_large or index._spec.shape != src._spec.shape and any(i > n for i, n in zip(index._spec.shape, src._spec.shape))
         beside = f" and to be no larger size than src {list(src.shape)}"
     if too_large:
         raise RuntimeError(
             f"{name}(): Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {d}{beside if src is not None else ''}"
         )
-    if src is not None:
+    if src is not None and src._spec.shape != index._spec.shape:
         for k, n in enumerate(index._spec.shape):
             if src._spec.shape[k] != n:
                 src = narrow(src, k, 0, n)
@@ -96,14 +98,18 @@ def _run(name: str, how: str, x: Tensor, d: int, index: Tensor, src: Tensor) -> 
         write_into(wide, x, name)
         return
     lines, kind = pattern(x._spec.device, "lines"), x._spec.dtype
+    cell = places.error_cell(name, x._spec.device, x._spec.shape[d], d)
+    run_lines(f"scatter_{how}", text_of(lines, how, kind), (x, alias(src), index), d, index._spec.shape[d], (x._spec.shape[d], cell.address))
+    places.check((cell,), RuntimeError)
+
+
+@functools.cache
+def text_of(lines, how: str, kind):
+    """The kernel's text of a scatter of that kind, for elements of a dtype."""
     code = places.MEMORY[kind.itemsize] if how == "store" else kind.code
     table = lines.COMBINED_BOOLS if kind is dtypes.bool else lines.COMBINED
     body = lines.SCATTER.format(stored=table[how].format(code=code))
-    cell = places.error_cell(name, x._spec.device, x._spec.shape[d], d)
-    setup = ("size, bad = p[3], out_i64(p[4])",)
-    text = lines.by_index(f"scatter_{how}", code, (code,), (code, "i64"), body, extra=2, setup=setup)
-    run_lines(f"scatter_{how}", text, (x, alias(src), index), d, index._spec.shape[d], (x._spec.shape[d], cell.address))
-    places.check((cell,), RuntimeError)
+    return lines.by_index(f"scatter_{how}", code, (code,), (code, "i64"), body, extra=2, setup=("size, bad = p[3], out_i64(p[4])",))
 
 
 def _number(name: str, x: Tensor, value, index: Tensor) -> Tensor:

@@ -219,9 +219,25 @@ def _places(base: Tensor, found):
     return base, tuple(dims), indices
 
 
-def _rows(index, x: Tensor) -> bool:
-    """The commonest index by a tensor: rows of the first dim."""
-    return type(index) is Tensor and index._spec.dtype is dtypes.int64 and index._spec.ndim and x._spec.ndim and index._spec.device is x._spec.device
+def _plain_places(index, x: Tensor):
+    """(dims, indices) of the commonest indices by tensors: x[i], x[i, j], x[:, i]; None for others."""
+    s = x._spec
+    if type(index) is Tensor:
+        i = index._spec
+        return ((0,), (index,)) if i.dtype is dtypes.int64 and i.ndim and s.ndim and i.device is s.device else None
+    if type(index) is not tuple or len(index) > s.ndim:
+        return None
+    dims, indices = [], []
+    for d, item in enumerate(index):
+        if type(item) is Tensor and item._spec.dtype is dtypes.int64 and item._spec.ndim and item._spec.device is s.device:
+            dims.append(d)
+            indices.append(item)
+        elif type(item) is not slice or item != _ALL:
+            return None
+    return (tuple(dims), tuple(indices)) if dims else None
+
+
+_ALL = slice(None)
 
 
 def _like_itself(index, x: Tensor) -> bool:
@@ -235,11 +251,12 @@ def getitem(input, index):
     x = tensor_of("getitem", input)
     if type(index) is int and x._spec.ndim:
         return select(x, 0, index)
-    if _rows(index, x):
-        return places.read("index", x, (0,), (index,))
     known = _known(x, index)
     if known is not None:
         return known
+    found = _plain_places(index, x)
+    if found is not None:
+        return places.read("index", x, *found)
     if _like_itself(index, x):
         return selected("index", x, positions_where(index))
     if _basic(index):
@@ -253,7 +270,7 @@ def getitem(input, index):
 def setitem(self, index, value):
     """x[index] = value, broadcast and converted."""
     target = _known(self, index)
-    if target is not None or _basic(index):
+    if target is not None or type(index) is not Tensor and _basic(index) or _whole(index):
         target = _viewed(self, index) if target is None else target
         if isinstance(value, Tensor):
             while value._spec.ndim > target._spec.ndim and value._spec.shape[0] == 1:
@@ -267,8 +284,12 @@ def setitem(self, index, value):
     if _like_itself(index, self) and type(value) in (int, float):
         self.masked_fill_(index.detach(), value)
         return
+    named = _plain_places(index, self)
+    if named is not None and type(value) is Tensor:
+        places.put("index_put_", self, *named, _put_value(self, value), inplace=True)
+        return
     check_inplace(self, "index_put_")
-    base, found = (self, [(0, index)]) if _rows(index, self) else _taken_apart(self, index)
+    base, found = _taken_apart(self, index)
     if not found:  # a list that was read as a tuple of basic items
         base[...] = value
         return

@@ -153,6 +153,20 @@ def kernel(args, start, stop):
             i += 1
 '''
 
+COMPACT_AT_ONCE = '''"""compact: where a small mask holds, in order; then how often it does"""
+from numtape.kernels.intrinsics import *
+
+
+def kernel(args, start, stop):
+    p = slots(args)
+    out, mask = out_i64(p[0]), in_u8(p[1])
+    k = i64(0)
+    for i in range(p[2]):
+        out[k] = i
+        k += i64(mask[i] != 0)
+    out[p[2]] = k
+'''
+
 COORDINATES = '''"""coordinates: positions as one index a dim"""
 from numtape.kernels.intrinsics import *
 
@@ -280,6 +294,12 @@ def pieces(size):
 def compact(size):
     """The launch that lists where a mask holds; arguments: out, mask, counts, the running sums of the counts."""
     return Table(library.kernel("compact", COMPACT), pieces(size), 4, 4, [size, PIECE])
+
+
+@functools.lru_cache(1024)
+def compact_at_once(size):
+    """The launch that lists where a mask of one piece holds, and behind that piece how often; None for a larger mask. Arguments: out, mask."""
+    return Table(library.kernel("compact_at_once", COMPACT_AT_ONCE), 1, 0, 2, [size]) if size <= PIECE else None
 
 
 @functools.lru_cache(1024)

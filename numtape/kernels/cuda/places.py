@@ -79,6 +79,11 @@ def compact(size):
     return serial.table("compact", COMPACT, pieces(size), 4, [size, PIECE])
 
 
+def compact_at_once(size):
+    """None: on a card masks of all sizes are listed by many threads."""
+    return None
+
+
 def coordinates(count, sizes):
     """The launch that splits positions among `sizes` into out (dims, count); arguments: out, positions."""
     return serial.table("coordinates", COORDINATES, count, 2, [count, len(sizes), *sizes])
