@@ -26,14 +26,14 @@ MEMORY = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}
 # ------------------------------------------------------------------------------------------------ checks
 def error_cell(name: str, device, n: int, dim: int):
     """Two words that a kernel sets when an index is out of range for a dim of size n; `check()` raises the error."""
-    make = _cells.get(device)
+    make = _cells.get(device.type)
     if make is None:
-        make = _cells[device] = pattern(device, "driver").index_check
+        make = _cells[device.type] = pattern(device, "driver").index_check
     with placing(device):
         return make(name, n, dim)
 
 
-_cells: dict = {}  # what makes error cells, by device
+_cells: dict = {}  # what makes error cells, by kind of device
 
 
 def check(cells, kind=IndexError) -> None:
