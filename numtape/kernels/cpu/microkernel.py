@@ -141,6 +141,19 @@ class Emitter:
         return self.function
 
 
+def store_tile(e, tile, cells, C, c_row, accumulate):
+    """The end of a micro-kernel: the tile into C, added to what is there if `accumulate`."""
+    b = e.b
+    out = [e.at(e.at(C, b.mul(c_row, c64(i))), v * e.g.W) for i, v in cells]
+    with b.if_else(b.icmp_signed("!=", accumulate, c64(0))) as (adding, storing):
+        with adding:
+            for x, p in zip(tile, out):
+                e.store(e.add(e.load(p), x), p)
+        with storing:
+            for x, p in zip(tile, out):
+                e.store(x, p)
+
+
 def emit_micro_kernel(module, g, mr, nv):
     """C[mr, nv*W] = (accumulate ? C : 0) + A[mr, kc] @ B[kc, nv*W].
 
@@ -161,14 +174,7 @@ def emit_micro_kernel(module, g, mr, nv):
         return e.at(a, a_col), e.at(bp, b_row), *tile
 
     _, _, *tile = e.loop("step", kc, [A, B, *[ir.Constant(g.V, [0] * W)] * len(cells)], step)
-    out = [e.at(e.at(C, b.mul(c_row, c64(i))), v * W) for i, v in cells]
-    with b.if_else(b.icmp_signed("!=", accumulate, c64(0))) as (adding, storing):
-        with adding:
-            for x, p in zip(tile, out):
-                e.store(e.add(e.load(p), x), p)
-        with storing:
-            for x, p in zip(tile, out):
-                e.store(x, p)
+    store_tile(e, tile, cells, C, c_row, accumulate)
     return e.finish()
 
 

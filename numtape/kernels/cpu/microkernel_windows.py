@@ -1,0 +1,88 @@
+"""The LLVM IR that convolutions need besides that of `microkernel.py`: panels of windows, and sums over lines of an image.
+
+An image is *laid out* so that the elements that one tap of the kernel meets at neighbouring positions are neighbours in memory, with zeros
+where windows look over the edge (see `convolution_plan.py`). So each row of a panel is a few runs of memory, at an offset of its own.
+"""
+
+import itertools
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .microkernel import I64, PTR, Emitter, c64, geometry, store_tile
+from .microkernel_calls import _call, _get, _switch
+
+
+def emit_windows(module, g):
+    """panel[k*NR + lane] = image[offset[k] + start of the lane's run + lane] for k < count.
+
+    `runs` are pairs of words: the first lane of a run, and where in the image lane 0 would be. A run is stored to the end of the row and
+    beyond, and what it spills is rewritten by the next run, or by the next row; the last row spills into the slack of the panel."""
+    e = Emitter(module, g, "windows", [I64, PTR, I64, PTR, PTR, PTR], noalias=(5,))
+    count, offsets, run_count, runs, image, panel = e.function.args
+    b, word = e.b, lambda pointer, i: e.b.load(e.b.gep(pointer, [c64(i)], source_etype=I64), typ=I64)
+
+    def row(at, to):
+        here = e.at(image, word(at, 0))
+
+        def run(pair):
+            lane, shift = word(pair, 0), word(pair, 1)
+            source, target = e.at(here, b.add(lane, shift)), e.at(to, lane)
+            for x, v in [(e.load(e.at(source, v * g.W)), v) for v in range(g.NV)]:
+                e.store(x, e.at(target, v * g.W))
+            return (b.gep(pair, [c64(2)], source_etype=I64),)
+
+        e.loop("runs", run_count, [runs], run)
+        return b.gep(at, [c64(1)], source_etype=I64), e.at(to, g.NR)
+
+    e.loop("rows", count, [offsets, panel], row)
+    return e.finish()
+
+
+def emit_line_kernel(module, g, mr, nv):
+    """C[mr, nv*W] = (accumulate ? C : 0) + the sum over lines and elements of lines of A[r, line, i] * B[line, i, :].
+
+    Row r of A starts at image[offset[r]]; its lines are `a_line` elements apart. B is a packed panel without gaps."""
+    e = Emitter(module, g, f"lines_{mr}x{nv}", [I64, I64, PTR, PTR, I64, PTR, PTR, I64, I64], noalias=(5, 6))
+    lines, length, image, offsets, a_line, B, C, c_row, accumulate = e.function.args
+    b, W = e.b, g.W
+    rows = [b.load(b.gep(offsets, [c64(i)], source_etype=I64), typ=I64) for i in range(mr)]
+    cells = list(itertools.product(range(mr), range(nv)))
+
+    def line(start, panel, *tile):
+        def step(a, bp, *tile):
+            tile = list(tile)
+            vectors = [e.load(e.at(bp, v * W)) for v in range(nv)]
+            for i in range(mr):
+                x = e.splat(e.load(e.at(a, rows[i]), g.T))
+                for v in range(nv):
+                    tile[i * nv + v] = e.madd(x, vectors[v], tile[i * nv + v])
+            return e.at(a, 1), e.at(bp, g.NR), *tile
+
+        _, panel, *tile = e.loop("step", length, [start, panel, *tile], step)
+        return e.at(start, a_line), panel, *tile
+
+    _, _, *tile = e.loop("line", lines, [image, B, *[ir.Constant(g.V, [0] * W)] * len(cells)], line)
+    store_tile(e, tile, cells, C, c_row, accumulate)
+    return e.finish()
+
+
+@intrinsic
+def windows(typingctx, zero, count, offsets, run_count, runs, image, panel):
+    """A panel of `count` rows of windows. See emit_windows."""
+    def codegen(context, b, signature, args):
+        _call(b, _get(b.module, "windows", geometry(signature.args[0]), emit_windows), args[1:])
+        return context.get_dummy_value()
+    return types.void(zero, *[types.int64] * 6), codegen
+
+
+@intrinsic
+def line_kernel(typingctx, zero, mr, lines, length, image, offsets, a_line, B, C, c_row, accumulate):
+    """A tile of sums over lines of an image for 1 <= mr <= MR. See emit_line_kernel."""
+    def codegen(context, b, signature, args):
+        g = geometry(signature.args[0])
+        kernels = {mr: _get(b.module, f"lines_{mr}x{g.NV}", g, emit_line_kernel, mr, g.NV) for mr in range(1, g.MR + 1)}
+        _switch(b, args[1], kernels, args[2:])
+        return context.get_dummy_value()
+    return types.void(zero, *[types.int64] * 10), codegen
