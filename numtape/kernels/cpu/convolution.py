@@ -20,13 +20,13 @@ from .matmul_plan import A_BYTES, TILE_BYTES
 
 if JIT:
     from .matmul import helper, pack
-    from .microkernel_calls import at, compact, copy, itemsize, least, load, micro_kernel, quotient, store, tile_cols, tile_rows, words
+    from .microkernel_calls import at, compact, copy, itemsize, lanes, least, load, micro_kernel, quotient, store, tile_cols, tile_rows, words
     from .microkernel_windows import line_kernel, windows
 else:
     helper = lambda function: function
 
-BLOCK_BYTES = 192 << 10  # of a packed block of the weight
-OFFSETS, RUNS = 4096, 7168  # parts of the tile's scratch: offsets of up to KC + 8 rows of windows, runs of a panel
+BLOCK_BYTES = 288 << 10  # of a packed block of the weight
+OFFSETS, PIECES = 4096, 7168  # parts of the tile's scratch: offsets of up to KC + 8 rows of windows, pieces of a panel
 
 
 @helper
@@ -43,18 +43,20 @@ def tap_offset(row, KD, KH, KW, dd, dh, dw, QD, QH, QW, SD, SH, SW):
 
 
 @helper
-def runs_of(position, count, OH, OW, QH, QW, runs):
-    """The runs of `count` windows from a position on: pairs (lane, place of the image less lane) at `runs`; returns how many."""
+def pieces_of(position, count, W, OH, OW, QH, QW, pieces):
+    """The pieces of `count` windows from a position on, see `emit_windows`: pairs (lane, place in the image less lane); returns how many."""
     compact()
     found = lane = I0
     while lane < count:
         line = quotient(position + lane, OW)
         column = position + lane - line * OW
         d = quotient(line, OH)
-        store(I0, runs, 2 * found, lane)
-        store(I0, runs, 2 * found + 1, (d * QH + line - d * OH) * QW + column - lane)
-        lane += OW - column
-        found += 1
+        shift, end = (d * QH + line - d * OH) * QW + column - lane, least(lane + OW - column, count)
+        while lane < end:
+            store(I0, pieces, 2 * found, lane)
+            store(I0, pieces, 2 * found + 1, shift)
+            lane = least(quotient(lane + W, W) * W, end)
+            found += 1
     return found
 
 
@@ -65,11 +67,12 @@ def _forward(name, zero):
         QD, QH, QW, SD, SH, SW, block, blocks = words(args + 128, 8)
         scratch = load(I0, args, -1)
         panel, packed = scratch + TILE_BYTES, scratch + TILE_BYTES + A_BYTES
-        size, MR, NR = itemsize(zero), tile_rows(zero), tile_cols(zero)
+        size, MR, NR, W = itemsize(zero), tile_rows(zero), tile_cols(zero), lanes(zero)
         L, k, of_group = OD * OH * OW, inner * KD * KH * KW, inner * SD * SH * SW * QD * QH * QW
         parts = quotient(k + KC - 1, KC) * 8
         k_step = quotient(k + parts - 1, parts) * 8
-        m_step = quotient(quotient(BLOCK_BYTES, k_step * size), MR) * MR
+        blocks_of_m = quotient(m * k_step * size + BLOCK_BYTES - 1, BLOCK_BYTES)
+        m_step = quotient(m + blocks_of_m * MR - 1, blocks_of_m * MR) * MR
         unit = start
         while unit < stop:
             group = quotient(unit, samples * blocks)
@@ -96,7 +99,7 @@ def _forward(name, zero):
                         last = least(L, first + block)
                         for j in range(first, last, NR):
                             cols = least(NR, last - j)
-                            windows(zero, kc, scratch + OFFSETS, runs_of(j, cols, OH, OW, QH, QW, scratch + RUNS), scratch + RUNS, x, panel)
+                            windows(zero, kc, scratch + OFFSETS, pieces_of(j, cols, W, OH, OW, QH, QW, scratch + PIECES), scratch + PIECES, x, panel)
                             i = 0
                             for p in range(panels):
                                 mr = base + 1 if p < longer else base

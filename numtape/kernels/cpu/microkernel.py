@@ -136,6 +136,15 @@ class Emitter:
             phi.add_incoming(again, end)
         return results
 
+    def prefetch(self, C, c_row, mr, nv):
+        """Ask for the lines of a tile that will be written: without it the update of C was a fifth of the time where C lies in the L3 cache."""
+        name = "llvm.prefetch.p0"
+        fetch = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(VOID, [PTR, I32, I32, I32]), name)
+        for i in range(mr):
+            row = self.at(C, self.b.mul(c_row, c64(i)))
+            for edge in (0, nv * self.g.W - 1):
+                self.b.call(fetch, [self.at(row, edge), ir.Constant(I32, 1), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+
     def finish(self):
         self.b.ret_void()
         return self.function
@@ -163,6 +172,7 @@ def emit_micro_kernel(module, g, mr, nv):
     b, W = e.b, g.W
     rows = [b.mul(a_row, c64(i)) for i in range(mr)]
     cells = list(itertools.product(range(mr), range(nv)))
+    e.prefetch(C, c_row, mr, nv)
 
     def step(a, bp, *tile):
         tile = list(tile)

@@ -15,25 +15,43 @@ from .microkernel_calls import _call, _get, _switch
 
 
 def emit_windows(module, g):
-    """panel[k*NR + lane] = image[offset[k] + start of the lane's run + lane] for k < count.
+    """panel[k*NR + lane] = image[offset[k] + shift + lane] for k < count, `shift` being that of the lane's piece.
 
-    `runs` are pairs of words: the first lane of a run, and where in the image lane 0 would be. A run is stored to the end of the row and
-    beyond, and what it spills is rewritten by the next run, or by the next row; the last row spills into the slack of the panel."""
+    `pieces` are pairs of words: a lane and a shift; there is one for each lane where a run of memory or a vector begins. A piece is stored a vector
+    wide: what it spills is rewritten by the next piece, or by the next row, and in the last row falls into the slack of the panel."""
     e = Emitter(module, g, "windows", [I64, PTR, I64, PTR, PTR, PTR], noalias=(5,))
-    count, offsets, run_count, runs, image, panel = e.function.args
+    count, offsets, piece_count, pieces, image, panel = e.function.args
     b, word = e.b, lambda pointer, i: e.b.load(e.b.gep(pointer, [c64(i)], source_etype=I64), typ=I64)
+
+    def rows_of(known):
+        """The loop over rows with as many pieces, which then stay in registers."""
+        places = [(word(pieces, 2 * i), word(pieces, 2 * i + 1)) for i in range(known)]
+
+        def row(at, to):
+            here = e.at(image, word(at, 0))
+            for x, lane in [(e.load(e.at(here, b.add(lane, shift))), lane) for lane, shift in places]:
+                e.store(x, e.at(to, lane))
+            return b.gep(at, [c64(1)], source_etype=I64), e.at(to, g.NR)
+
+        e.loop("rows", count, [offsets, panel], row)
+        b.ret_void()
+
+    for known in range(g.NV, g.NV + 2):
+        yes, no = e.function.append_basic_block(), e.function.append_basic_block()
+        b.cbranch(b.icmp_signed("==", piece_count, c64(known)), yes, no)
+        b.position_at_end(yes)
+        rows_of(known)
+        b.position_at_end(no)
 
     def row(at, to):
         here = e.at(image, word(at, 0))
 
-        def run(pair):
+        def piece(pair):
             lane, shift = word(pair, 0), word(pair, 1)
-            source, target = e.at(here, b.add(lane, shift)), e.at(to, lane)
-            for x, v in [(e.load(e.at(source, v * g.W)), v) for v in range(g.NV)]:
-                e.store(x, e.at(target, v * g.W))
+            e.store(e.load(e.at(here, b.add(lane, shift))), e.at(to, lane))
             return (b.gep(pair, [c64(2)], source_etype=I64),)
 
-        e.loop("runs", run_count, [runs], run)
+        e.loop("pieces", piece_count, [pieces], piece)
         return b.gep(at, [c64(1)], source_etype=I64), e.at(to, g.NR)
 
     e.loop("rows", count, [offsets, panel], row)
@@ -49,6 +67,7 @@ def emit_line_kernel(module, g, mr, nv):
     b, W = e.b, g.W
     rows = [b.load(b.gep(offsets, [c64(i)], source_etype=I64), typ=I64) for i in range(mr)]
     cells = list(itertools.product(range(mr), range(nv)))
+    e.prefetch(C, c_row, mr, nv)
 
     def line(start, panel, *tile):
         def step(a, bp, *tile):
@@ -69,7 +88,7 @@ def emit_line_kernel(module, g, mr, nv):
 
 
 @intrinsic
-def windows(typingctx, zero, count, offsets, run_count, runs, image, panel):
+def windows(typingctx, zero, count, offsets, piece_count, pieces, image, panel):
     """A panel of `count` rows of windows. See emit_windows."""
     def codegen(context, b, signature, args):
         _call(b, _get(b.module, "windows", geometry(signature.args[0]), emit_windows), args[1:])
