@@ -98,10 +98,8 @@ def convolve(x: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, sizes=
         sizes = [positions(n, *rest) for n, *rest in zip(three(s.shape[2:]), *geometry)][3 - nd :]
     out = empty(spec_of(s.dtype, s.device, (s.shape[0], w._spec.shape[0], *sizes)), "convolution")
     if out._spec.numel and weight._spec.numel:
-        if geometry.plain and not _alone(dense._spec, groups):
+        if geometry.plain:
             launch(_plain("forward", dense._spec, weight._spec, out._spec, groups).address, out._address, weight._address, dense._address)
-        elif _alone(dense._spec, groups):
-            launch(_depthwise("forward", dense._spec, weight._spec, out._spec, geometry).address, out._address, dense._address, weight._address)
         else:
             kernel, stride, padding, dilation = geometry
             laid.run(laid.forward_plan(dense._spec, out._spec, kernel, stride, padding, dilation, groups), out, dense, weight)
@@ -128,10 +126,8 @@ def spread(g: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, image) -
     dense, weight, s = contiguous(g.detach()), contiguous(w.detach()), g._spec
     out = empty(spec_of(s.dtype, s.device, (s.shape[0], w._spec.shape[1] * groups, *image)), "conv_transpose")
     if dense._spec.numel and weight._spec.numel:
-        if geometry.plain and not _alone(out._spec, groups):
+        if geometry.plain:
             launch(_plain("backward", out._spec, weight._spec, dense._spec, groups).address, out._address, weight._address, dense._address)
-        elif _alone(out._spec, groups):
-            launch(_depthwise("backward", out._spec, weight._spec, dense._spec, geometry).address, out._address, dense._address, weight._address)
         else:
             with mode.no_grad():
                 laid.spread_into(out, dense, weight, geometry, groups)

@@ -15,17 +15,19 @@ import ctypes
 
 import numpy as np
 
+from .convolution_plan import FEW, FEW_K, SLACK
 from .matmul import I0, I1, JIT, KC
 from .matmul_plan import A_BYTES, TILE_BYTES
 
 if JIT:
     from .matmul import helper, pack
-    from .microkernel_calls import at, compact, copy, itemsize, lanes, least, load, micro_kernel, quotient, store, tile_cols, tile_rows, words
-    from .microkernel_windows import line_kernel, windows
+    from .microkernel_calls import ask, at, compact, copy, itemsize, lanes, least, load, micro_kernel, quotient, store, tile_cols, tile_rows, words
+    from .microkernel_windows import direct, line_kernel, windows
 else:
     helper = lambda function: function
 
 BLOCK_BYTES = 288 << 10  # of a packed block of the weight
+LINES_BYTES = 12 << 10  # of a row of lines that `direct` makes, four of which fit the panel of windows
 OFFSETS, PIECES = 4096, 7168  # parts of the tile's scratch: offsets of up to KC + 8 rows of windows, pieces of a panel
 
 
@@ -60,6 +62,24 @@ def pieces_of(position, count, W, OH, OW, QH, QW, pieces):
     return found
 
 
+@helper
+def few_rows(zero, m, k, OD, OH, OW, QH, QW, packed, offsets, image, tile, out):
+    """The result of one sample and group by `direct`, some lines at a time: as the image lies they have gaps, which are left out of `out`."""
+    compact()
+    most = quotient(LINES_BYTES, itemsize(zero))
+    piece = OW if QW <= most else least(OW, most)
+    lines = least(OH, quotient(most, QW)) if piece == OW and QW <= most else I1
+    for d in range(OD):
+        for h in range(0, OH, lines):
+            count = least(lines, OH - h)
+            for w in range(0, OW, piece):
+                cols = least(piece, OW - w)
+                direct(zero, m, (count - 1) * QW + cols, k, packed, offsets, at(zero, image, (d * QH + h) * QW + w, 1, 0, 0), tile, most + SLACK)
+                for i in range(m):
+                    cells = at(zero, out, (i * OD + d) * OH + h, OW, w, 1)
+                    copy(zero, count, cols, cells, OW, at(zero, tile, i, most + SLACK, 0, 0), QW)
+
+
 def _forward(name, zero):
     def kernel(args, start, stop):
         compact()
@@ -73,10 +93,23 @@ def _forward(name, zero):
         k_step = quotient(k + parts - 1, parts) * 8
         blocks_of_m = quotient(m * k_step * size + BLOCK_BYTES - 1, BLOCK_BYTES)
         m_step = quotient(m + blocks_of_m * MR - 1, blocks_of_m * MR) * MR
+        few = m <= FEW and k <= FEW_K
+        if few:  # windows are read where they lie: packed, each would be written once and read once
+            for r in range(k):
+                store(I0, packed, r, tap_offset(r, KD, KH, KW, dd, dh, dw, QD, QH, QW, SD, SH, SW))
         unit = start
         while unit < stop:
             group = quotient(unit, samples * blocks)
             end = least(stop, (group + 1) * samples * blocks)
+            if few:
+                factors = packed + 8 * k
+                pack(zero, k, m, factors, m, at(zero, weight, group * m, k, 0, 0), I1, k)
+                for u in range(unit, end):
+                    place = (u - group * samples) * groups + group
+                    x, c = at(zero, image, place, of_group, 0, 0), at(zero, out, place * m, L, 0, 0)
+                    few_rows(zero, m, k, OD, OH, OW, QH, QW, factors, packed, x, panel, c)
+                unit = end
+                continue
             for ic in range(0, m, m_step):
                 rows = least(m_step, m - ic)
                 panels = quotient(rows + MR - 1, MR)
@@ -104,6 +137,7 @@ def _forward(name, zero):
                             for p in range(panels):
                                 mr = base + 1 if p < longer else base
                                 cells = at(zero, c, i, L, j, 1)
+                                ask(zero, mr, cells, L)
                                 if cols == NR:
                                     micro_kernel(zero, mr, kc, at(zero, packed, i, kc, 0, 0), I1, mr, panel, NR, cells, L, pc)
                                 else:  # a tile over the edge is made in scratch
@@ -163,6 +197,7 @@ def _weights(name, zero):
                                     from_x = at(zero, x, (od * QH + oh) * QW + ow, 1, 0, 0)
                                     for q in range(0, cols, NR):
                                         cells, to, step = at(zero, c, i, m, jc + q, 1), scratch, NR
+                                        ask(zero, mr, cells, m)
                                         if cols - q >= NR:
                                             to, step = cells, m
                                         elif add > 0:

@@ -20,7 +20,8 @@ from numtape.kernels.cpu.matmul_plan import SAME_BITS, UNIT_FLOPS
 KERNEL = '''"""convolution, {kind}: {code}; the kernel is numtape/kernels/cpu/convolution.py"""
 from numtape.kernels.cpu.convolution import {kind}_{code} as kernel
 '''
-SLACK = 64  # elements behind a laid out image: a run of windows is read to the end of its vectors
+SLACK = 128  # elements behind a laid out image, which is read to the end of vectors: at most 8 of 16
+FEW, FEW_K = 4, 16384  # with so few channels of the result in a group windows are not packed
 GRAIN = 32768
 STEP = 192  # positions of a unit are a multiple of the width of every micro-tile
 ROWS = 168  # rows of a weight's gradient that a unit has, a multiple of the height of every micro-tile
@@ -76,7 +77,8 @@ def forward(code, samples, groups, inner, outer, result, kernel, dilation, sizes
 
     `inner`, `outer`: channels of a group, of the image and of the result."""
     L, rows = prod(result), inner * prod(kernel)
-    want = max(1, min(32, samples * groups * 2 * outer * rows * L // UNIT_FLOPS))
+    few = outer <= FEW and rows <= FEW_K
+    want = 1 if few else max(1, min(32, samples * groups * 2 * outer * rows * L // UNIT_FLOPS))
     block = L if samples * groups >= want else max(STEP, -(-L * samples * groups // (want * STEP)) * STEP)
     blocks = -(-L // block)
     constants = [outer, inner, groups, samples, *result, *kernel, *dilation, *sizes, *steps, block, blocks]

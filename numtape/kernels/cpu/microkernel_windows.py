@@ -14,6 +14,9 @@ from .microkernel import I64, PTR, Emitter, c64, geometry, store_tile
 from .microkernel_calls import _call, _get, _switch
 
 
+DIRECT = {1: 8, 2: 6, 3: 4, 4: 3}  # rows of C and the vectors of each: 8 to 12 sums hide the latency of the fma
+
+
 def emit_windows(module, g):
     """panel[k*NR + lane] = image[offset[k] + shift + lane] for k < count, `shift` being that of the lane's piece.
 
@@ -58,6 +61,34 @@ def emit_windows(module, g):
     return e.finish()
 
 
+def emit_direct(module, g, mr):
+    """C[mr, count] = the sum over k of A[k, mr] * image[offset[k] + ...]: windows read where they lie, for results of few channels.
+
+    The image is read and C written to the end of a tile, so both have slack behind them."""
+    e = Emitter(module, g, f"direct_{mr}", [I64, I64, PTR, PTR, PTR, PTR, I64], noalias=(5,))
+    count, k, A, offsets, image, C, c_row = e.function.args
+    b, W, nv = e.b, g.W, DIRECT[mr]
+    cells = list(itertools.product(range(mr), range(nv)))
+
+    def tile(x, c):
+        def step(a, at, *sums):
+            here, sums = e.at(x, b.load(at, typ=I64)), list(sums)
+            vectors = [e.load(e.at(here, v * W)) for v in range(nv)]
+            for i in range(mr):
+                factor = e.splat(e.load(e.at(a, i), g.T))
+                for v in range(nv):
+                    sums[i * nv + v] = e.madd(factor, vectors[v], sums[i * nv + v])
+            return e.at(a, mr), b.gep(at, [c64(1)], source_etype=I64), *sums
+
+        _, _, *sums = e.loop("step", k, [A, offsets, *[ir.Constant(g.V, [0] * W)] * len(cells)], step)
+        for total, (i, v) in zip(sums, cells):
+            e.store(total, e.at(e.at(c, b.mul(c_row, c64(i))), v * W))
+        return e.at(x, nv * W), e.at(c, nv * W)
+
+    e.loop("tile", b.sdiv(b.add(count, c64(nv * W - 1)), c64(nv * W)), [image, C], tile)
+    return e.finish()
+
+
 def emit_line_kernel(module, g, mr, nv):
     """C[mr, nv*W] = (accumulate ? C : 0) + the sum over lines and elements of lines of A[r, line, i] * B[line, i, :].
 
@@ -67,7 +98,6 @@ def emit_line_kernel(module, g, mr, nv):
     b, W = e.b, g.W
     rows = [b.load(b.gep(offsets, [c64(i)], source_etype=I64), typ=I64) for i in range(mr)]
     cells = list(itertools.product(range(mr), range(nv)))
-    e.prefetch(C, c_row, mr, nv)
 
     def line(start, panel, *tile):
         def step(a, bp, *tile):
@@ -105,3 +135,13 @@ def line_kernel(typingctx, zero, mr, lines, length, image, offsets, a_line, B, C
         _switch(b, args[1], kernels, args[2:])
         return context.get_dummy_value()
     return types.void(zero, *[types.int64] * 10), codegen
+
+
+@intrinsic
+def direct(typingctx, zero, mr, count, k, A, offsets, image, C, c_row):
+    """`mr` rows of sums of windows that are read where they lie. See emit_direct."""
+    def codegen(context, b, signature, args):
+        g = geometry(signature.args[0])
+        _switch(b, args[1], {mr: _get(b.module, f"direct_{mr}", g, emit_direct, mr) for mr in DIRECT}, args[2:])
+        return context.get_dummy_value()
+    return types.void(zero, *[types.int64] * 8), codegen
