@@ -1,8 +1,9 @@
-"""Convolutions: columns of the elements under each window (`unfold`), and matrix products of them.
+"""Convolutions, and columns of the elements under each window (im2col, col2im).
 
 With x the input, w the weight and g a gradient of the result, three linear ops are each other's derivatives:
 `convolve(x, w)`, `spread(g, w)`, which is also the transposed convolution, and `weight_gradient(g, x)`. So derivatives of any order exist.
-Each works through a plan: launches over chunks of samples, of channels or of positions, so that the columns stay small.
+A convolution by 1 x 1 is a matrix product; where every channel is alone there are kernels of their own (`depthwise`); all others read windows from
+images that are laid out for them (`laid`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ from numtape.autograd import mode
 from numtape.dispatch.record import recorded
 from numtape.kernels import pattern, placing
 from numtape.kernels.cpu.driver import launch
+from numtape.ops import laid
 from numtape.ops.copy import contiguous
 from numtape.ops.linalg import _kept
 from numtape.ops.spatial import positions, three
 from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, empty
-
-COLUMNS = 2 << 20  # bytes of columns made at a time: what stays in a core's cache
-PARTS = 8  # how many sums of a weight's gradient grow side by side
-PARTS_BYTES = 8 << 20
 
 
 class Geometry(NamedTuple):
@@ -41,153 +39,36 @@ class Geometry(NamedTuple):
         return prod(self.kernel) == 1 and prod(self.stride) == 1 and not any(self.padding)
 
 
-class Plan(NamedTuple):
-    """Launches in order: (table, ((operand, offset in bytes), ...)); the operands are those given to `_run`, then the columns."""
-
-    columns: Spec | None
-    steps: list
-
-
-def _run(plan: Plan, *tensors: Tensor) -> None:
-    addresses = [t._address for t in tensors]
-    if plan.columns is not None:
-        columns = empty(plan.columns, "convolution")
-        addresses.append(columns._address)
-    for table, operands in plan.steps:
-        launch(table.address, *[addresses[k] + offset for k, offset in operands])
-
-
 def _product(s: Spec, m, n, k, strides, batch, c_steps, a_steps, b_steps):
     """The launch of products of (m, k) by (k, n); `strides`: of A's rows and columns, of B's, and of C's rows."""
     sizes, (c, a, b) = layout.coalesce(batch, c_steps, a_steps, b_steps)
     return pattern(s.device, "matmul_plan").table(s.dtype.code, m, n, k, list(strides), sizes, c, a, b, 0)
 
 
-class _Sizes:
-    """The sizes of a convolution, by the specs of its input (or gradient) and weight."""
-
-    def __init__(self, x: Spec, w: Spec, g: Spec, geometry: Geometry, groups: int):
-        self.samples, self.channels = x.shape[:2]
-        self.image, self.result = three(x.shape[2:]), three(g.shape[2:])
-        self.taps, self.positions, self.groups = prod(geometry.kernel), prod(self.result), groups
-        self.inner, self.outer = self.channels // groups, w.shape[0] // groups  # channels of a group: of the input, of the result
-        self.rows = self.inner * self.taps
-        self.item = x.dtype.itemsize
-        self.sample = self.channels * self.taps * self.positions  # elements of one sample's columns
-        self.chunk = max(1, COLUMNS // max(self.sample * self.item, 1))  # samples at a time
-        self.whole = self.sample * self.item <= COLUMNS
-        self.alone = groups > 1 and self.inner == 1 and x.dtype.is_floating_point  # a channel to itself: a product has nothing to add up
-
-    def channel_ranges(self):
-        """Runs of a group's channels whose columns are few enough: (group, first, last)."""
-        count = max(1, COLUMNS // (self.taps * self.positions * self.item))
-        for group in range(self.groups):
-            for first in range(0, self.inner, count):
-                yield group, first, min(first + count, self.inner)
-
-
-def _depthwise(kind: str, x: Spec, s: _Sizes, geometry: Geometry):
-    """The launch of a convolution in which every channel is alone."""
-    with placing(x.device):
-        return pattern(x.device, "window").depthwise(kind, x.dtype.code, s.samples, s.channels, s.outer, s.image, s.result, geometry)
-
-
-# ------------------------------------------------------------------------------------------------ the plans
 @functools.lru_cache(1024)
-def _forward_plan(x: Spec, w: Spec, g: Spec, geometry: Geometry, groups: int) -> Plan:
-    """Operands: result, x, w."""
-    s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
-    if s.alone:
-        return Plan(None, [(_depthwise("forward", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
-    L, item = s.positions, s.item
-    chunk = s.samples if geometry.plain else s.chunk
-    width = L if geometry.plain or s.whole else max(256, COLUMNS // (s.channels * s.taps * item))
+def _depthwise(kind: str, x: Spec, w: Spec, g: Spec, geometry: Geometry):
+    """The launch of a convolution in which every channel is alone: a product has nothing to add up."""
+    samples, channels = x.shape[:2]
     with placing(x.device):
-        window = pattern(x.device, "window")
-        for first in range(0, s.samples, chunk):
-            count = min(chunk, s.samples - first)
-            for start in range(0, L, width):
-                n = min(width, L - start)
-                source, offset = 1, first * s.channels * L * item
-                if not geometry.plain:
-                    source, offset = 3, 0
-                    largest = max(largest, count * s.channels * s.taps * n)
-                    table = window.unfold(x.dtype.code, count * s.channels, s.image, s.result, geometry, start, start + n)
-                    steps.append((table, ((3, 0), (1, first * s.channels * prod(s.image) * item))))
-                batch, rows = (count, groups), s.rows
-                c, a, b = (groups * s.outer * L, s.outer * L), (0, s.outer * rows), (groups * rows * n, rows * n)
-                product = _product(x, s.outer, n, rows, (rows, 1, n, 1, L), batch, c, a, b)
-                steps.append((product, ((0, (first * groups * s.outer * L + start) * item), (2, 0), (source, offset))))
-    return Plan(spec_of(x.dtype, x.device, (largest,)) if largest else None, steps)
+        return pattern(x.device, "window").depthwise(
+            kind, x.dtype.code, samples, channels, w.shape[0] // channels, three(x.shape[2:]), three(g.shape[2:]), geometry
+        )
+
+
+def _alone(x: Spec, groups: int) -> bool:
+    return groups > 1 and x.shape[1] == groups and x.dtype.is_floating_point
 
 
 @functools.lru_cache(1024)
-def _backward_plan(g: Spec, w: Spec, x: Spec, geometry: Geometry, groups: int) -> Plan:
-    """Operands: the gradient of x, g, w."""
-    s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
-    if s.alone:
-        return Plan(None, [(_depthwise("backward", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
-    L, item, rows = s.positions, s.item, s.rows
-    chunk = s.samples if geometry.plain else s.chunk
+def _plain(kind: str, x: Spec, w: Spec, g: Spec, groups: int):
+    """The launch of a convolution whose windows are the elements: products of each sample and group."""
+    samples, channels = x.shape[:2]
+    L, inner, outer = prod(g.shape[2:]), channels // groups, w.shape[0] // groups
+    batch, of_x, of_g, of_w = (samples, groups), (channels * L, inner * L), (groups * outer * L, outer * L), (0, outer * inner)
     with placing(x.device):
-        window = pattern(x.device, "window")
-        for first in range(0, s.samples, chunk):
-            count = min(chunk, s.samples - first)
-            of_g, of_x = first * groups * s.outer * L * item, first * s.channels * prod(s.image) * item
-            if geometry.plain or s.whole:
-                batch, steps_b = (count, groups), (groups * s.outer * L, s.outer * L)
-                target = (0, of_x) if geometry.plain else (3, 0)
-                table = _product(x, rows, L, s.outer, (1, rows, L, 1, L), batch, (groups * rows * L, rows * L), (0, s.outer * rows), steps_b)
-                steps.append((table, (target, (2, 0), (1, of_g))))
-                if not geometry.plain:
-                    largest = max(largest, count * s.sample)
-                    table = window.fold(x.dtype.code, count * s.channels, s.image, s.result, geometry)
-                    steps.append((table, ((0, of_x), (3, 0))))
-                continue
-            for group, start, stop in s.channel_ranges():
-                m = (stop - start) * s.taps
-                largest = max(largest, m * L)
-                table = _product(x, m, L, s.outer, (1, rows, L, 1, L), (), (), (), ())
-                of_w = (group * s.outer * rows + start * s.taps) * item
-                steps.append((table, ((3, 0), (2, of_w), (1, of_g + group * s.outer * L * item))))
-                table = window.fold(x.dtype.code, stop - start, s.image, s.result, geometry)
-                steps.append((table, ((0, of_x + (group * s.inner + start) * prod(s.image) * item), (3, 0))))
-    return Plan(spec_of(x.dtype, x.device, (largest,)) if largest else None, steps)
-
-
-@functools.lru_cache(1024)
-def _weight_plan(g: Spec, x: Spec, w: Spec, geometry: Geometry, groups: int) -> tuple[int, Plan]:
-    """How many sums, and the plan to make them. Operands: the sums (parts, *w.shape), g, x."""
-    s, steps, largest = _Sizes(x, w, g, geometry, groups), [], 0
-    if s.alone:
-        return 1, Plan(None, [(_depthwise("weights", x, s, geometry), ((0, 0), (1, 0), (2, 0)))])
-    L, item, rows = s.positions, s.item, s.rows
-    parts = max(1, min(PARTS, s.samples, PARTS_BYTES // max(w.nbytes, 1), s.samples if geometry.plain else s.chunk))
-    with placing(x.device):
-        window = pattern(x.device, "window")
-        for first in range(0, s.samples, parts):
-            count = min(parts, s.samples - first)
-            of_g, of_x = first * groups * s.outer * L * item, first * s.channels * prod(s.image) * item
-            if geometry.plain or s.whole:
-                source = (2, of_x) if geometry.plain else (3, 0)
-                if not geometry.plain:
-                    largest = max(largest, count * s.sample)
-                    table = window.unfold(x.dtype.code, count * s.channels, s.image, s.result, geometry, 0, L)
-                    steps.append((table, ((3, 0), (2, of_x))))
-                batch, c = (count, groups), (groups * s.outer * rows, s.outer * rows)
-                a, b = (groups * s.outer * L, s.outer * L), (groups * rows * L, rows * L)
-                table = _product(x, s.outer, rows, L, (L, 1, 1, L, rows), batch, c, a, b)
-                steps.append((window.adding(table) if first else table, ((0, 0), (1, of_g), source)))
-                continue
-            for group, start, stop in s.channel_ranges():
-                n = (stop - start) * s.taps
-                largest = max(largest, n * L)
-                table = window.unfold(x.dtype.code, stop - start, s.image, s.result, geometry, 0, L)
-                steps.append((table, ((3, 0), (2, of_x + (group * s.inner + start) * prod(s.image) * item))))
-                table = _product(x, s.outer, n, L, (L, 1, 1, L, rows), (), (), (), ())
-                of_c = (group * s.outer * rows + start * s.taps) * item
-                steps.append((window.adding(table) if first else table, ((0, of_c), (1, of_g + group * s.outer * L * item), (3, 0))))
-    return parts, Plan(spec_of(x.dtype, x.device, (largest,)) if largest else None, steps)
+        if kind == "forward":
+            return _product(x, outer, L, inner, (inner, 1, L, 1, L), batch, of_g, of_w, of_x)
+        return _product(x, inner, L, outer, (1, inner, L, 1, L), batch, of_x, of_w, of_g)
 
 
 # ------------------------------------------------------------------------------------------------ the three ops
@@ -217,7 +98,11 @@ def convolve(x: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, sizes=
         sizes = [positions(n, *rest) for n, *rest in zip(three(s.shape[2:]), *geometry)][3 - nd :]
     out = empty(spec_of(s.dtype, s.device, (s.shape[0], w._spec.shape[0], *sizes)), "convolution")
     if out._spec.numel and weight._spec.numel:
-        _run(_forward_plan(dense._spec, weight._spec, out._spec, geometry, groups), out, dense, weight)
+        if geometry.plain:
+            launch(_plain("forward", dense._spec, weight._spec, out._spec, groups).address, out._address, weight._address, dense._address)
+        else:
+            kernel, stride, padding, dilation = geometry
+            laid.run(laid.forward_plan(dense._spec, out._spec, kernel, stride, padding, dilation, groups), out, dense, weight)
     else:
         out.fill_(0)
     _add_bias(out, bias)
@@ -241,7 +126,12 @@ def spread(g: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, image) -
     dense, weight, s = contiguous(g.detach()), contiguous(w.detach()), g._spec
     out = empty(spec_of(s.dtype, s.device, (s.shape[0], w._spec.shape[1] * groups, *image)), "conv_transpose")
     if dense._spec.numel and weight._spec.numel:
-        _run(_backward_plan(dense._spec, weight._spec, out._spec, geometry, groups), out, dense, weight)
+        if geometry.plain:
+            launch(_plain("backward", out._spec, weight._spec, dense._spec, groups).address, out._address, weight._address, dense._address)
+        else:
+            with mode.no_grad():
+                laid.spread_into(out, dense, weight, geometry, groups)
+            out._storage.version = 0
     else:
         out.fill_(0)
     _add_bias(out, bias)
@@ -258,16 +148,27 @@ def spread(g: Tensor, w: Tensor, bias, geometry: Geometry, groups: int, image) -
     return recorded(out, "conv_transpose", (g, w) if bias is None else (g, w, bias), pull, save=_kept(g, w))
 
 
+def _weight_sums(g: Tensor, x: Tensor, spec: Spec, geometry: Geometry, groups: int) -> Tensor:
+    """The gradient of a weight; what stands for several samples is added up last."""
+    if _alone(x._spec, groups):
+        out = empty(spec, "convolution")
+        launch(_depthwise("weights", x._spec, spec, g._spec, geometry).address, out._address, g._address, x._address)
+        return out
+    with mode.no_grad():
+        kernel, stride, padding, dilation = geometry
+        parts, plan = laid.weight_plan(g._spec, x._spec, kernel, stride, padding, dilation, groups)
+        rows, outer = prod(spec.shape[1:]), spec.shape[0] // groups
+        out = empty(spec_of(spec.dtype, spec.device, (parts, groups, rows, outer)), "convolution")
+        laid.run(plan, out, g, x)
+        return contiguous((out.sum(0) if parts > 1 else out[0]).transpose(1, 2)).reshape(spec.shape)
+
+
 def weight_gradient(g: Tensor, x: Tensor, geometry: Geometry, groups: int) -> Tensor:
     """The adjoint of `convolve` in w."""
     given, dense, s, sizes = contiguous(g.detach()), contiguous(x.detach()), x._spec, g._spec.shape[2:]
     spec = spec_of(s.dtype, s.device, (g._spec.shape[1], s.shape[1] // groups, *geometry.kernel[5 - s.ndim :]))
     if given._spec.numel and dense._spec.numel:
-        parts, plan = _weight_plan(given._spec, dense._spec, spec, geometry, groups)
-        out = empty(spec_of(s.dtype, s.device, (parts, *spec.shape)), "convolution")
-        _run(plan, out, given, dense)
-        with mode.no_grad():
-            out = out.sum(0) if parts > 1 else out.reshape(spec.shape)
+        out = _weight_sums(given, dense, spec, geometry, groups)
     else:
         out = empty(spec, "convolution")
         out.fill_(0)

@@ -22,7 +22,7 @@ def all_cases(sizes: Sequence[int] | None = None, *, quick: bool = False) -> lis
         *calls.cases(),
         *elementwise.cases(given),
         *reduction.cases(given),
-        *matmul.cases(sides),
+        *matmul.cases(sides, shapes=not sizes),
         *conv.cases(),
         *index.cases(),
         *copies.cases(given),

@@ -141,6 +141,19 @@ class Emitter:
         return self.function
 
 
+def store_tile(e, tile, cells, C, c_row, accumulate):
+    """The end of a micro-kernel: the tile into C, added to what is there if `accumulate`."""
+    b = e.b
+    out = [e.at(e.at(C, b.mul(c_row, c64(i))), v * e.g.W) for i, v in cells]
+    with b.if_else(b.icmp_signed("!=", accumulate, c64(0))) as (adding, storing):
+        with adding:
+            for x, p in zip(tile, out):
+                e.store(e.add(e.load(p), x), p)
+        with storing:
+            for x, p in zip(tile, out):
+                e.store(x, p)
+
+
 def emit_micro_kernel(module, g, mr, nv):
     """C[mr, nv*W] = (accumulate ? C : 0) + A[mr, kc] @ B[kc, nv*W].
 
@@ -161,14 +174,22 @@ def emit_micro_kernel(module, g, mr, nv):
         return e.at(a, a_col), e.at(bp, b_row), *tile
 
     _, _, *tile = e.loop("step", kc, [A, B, *[ir.Constant(g.V, [0] * W)] * len(cells)], step)
-    out = [e.at(e.at(C, b.mul(c_row, c64(i))), v * W) for i, v in cells]
-    with b.if_else(b.icmp_signed("!=", accumulate, c64(0))) as (adding, storing):
-        with adding:
-            for x, p in zip(tile, out):
-                e.store(e.add(e.load(p), x), p)
-        with storing:
-            for x, p in zip(tile, out):
-                e.store(x, p)
+    store_tile(e, tile, cells, C, c_row, accumulate)
+    return e.finish()
+
+
+def emit_ask(module, g):
+    """Ask for the lines of `rows` rows of C that a micro-kernel is about to write: they come while it sums."""
+    e = Emitter(module, g, "ask", [I64, PTR, I64])
+    rows, C, c_row = e.function.args
+    fetch = cgutils.get_or_insert_function(module, ir.FunctionType(VOID, [PTR, I32, I32, I32]), "llvm.prefetch.p0")
+
+    def row(c):
+        for edge in (0, g.NR - 1):
+            e.b.call(fetch, [e.at(c, edge), ir.Constant(I32, 1), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+        return (e.at(c, c_row),)
+
+    e.loop("rows", rows, [C], row)
     return e.finish()
 
 

@@ -13,6 +13,7 @@ from .microkernel import (
     I64,
     PTR,
     c64,
+    emit_ask,
     emit_axpys,
     emit_copy,
     emit_dots,
@@ -57,6 +58,15 @@ def micro_kernel(typingctx, zero, mr, kc, A, a_row, a_col, B, b_row, C, c_row, a
         _switch(b, args[1], kernels, args[2:])
         return context.get_dummy_value()
     return types.void(zero, *[types.int64] * 10), codegen
+
+
+@intrinsic
+def ask(typingctx, zero, rows, C, c_row):
+    """Prefetch a tile of C. See emit_ask."""
+    def codegen(context, b, signature, args):
+        _call(b, _get(b.module, "ask", geometry(signature.args[0]), emit_ask), args[1:])
+        return context.get_dummy_value()
+    return types.void(zero, *[types.int64] * 3), codegen
 
 
 @intrinsic

@@ -17,7 +17,6 @@ from __future__ import annotations
 from math import prod
 
 from numtape.kernels import library
-from numtape.kernels.cpu import matmul_plan, state
 from numtape.kernels.cpu.depthwise import depthwise as depthwise
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
@@ -392,7 +391,3 @@ def resample(code, planes, image, result, taps, adjoint=False):
     return Table(library.kernel(name, text), planes, 1 + GRAIN // max(prod(result) * prod(taps), 1), 8, [*image, *result])
 
 
-def adding(product):
-    """A matrix product's launch, changed to add to what is there."""
-    product.words[state.TABLE_SLOTS + matmul_plan.ACCUMULATE] = 1
-    return product
