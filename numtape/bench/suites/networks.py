@@ -44,7 +44,7 @@ def small_cnn(batch: int = 32, side: int = 28) -> Work:
     """Two convolutions of 3x3, each with relu and a maximum over 2x2, and a linear layer: images of 28x28 to ten classes."""
     rng = np.random.default_rng(1)
     channels = (1, 16, 32)
-    parameters = {}
+    parameters: dict[str, np.ndarray] = {}
     for k, (c_in, c_out) in enumerate(pairwise(channels)):
         parameters |= {f"conv{k}.weight": _uniform(rng, (c_out, c_in, 3, 3), 9 * c_in), f"conv{k}.bias": _uniform(rng, (c_out,), 9 * c_in)}
     features = channels[-1] * (side // 4) ** 2
@@ -127,7 +127,7 @@ def pinn(points: int = 1024, width: int = 64) -> Work:
     """A physics-informed network (Raissi et al. 2019) for u'' = -pi² sin(pi x), u(-1) = u(1) = 0: a tanh perceptron of three hidden layers, whose
     second derivative by x is taken through `autograd.grad(create_graph=True)`; Adam."""
     rng = np.random.default_rng(4)
-    parameters = {}
+    parameters: dict[str, np.ndarray] = {}
     for k, (n_in, n_out) in enumerate(pairwise((1, width, width, width, 1))):
         parameters |= _dense(rng, str(k), n_in, n_out)
     x = np.linspace(-1, 1, points, dtype=np.float32)[:, None].copy()

@@ -105,7 +105,7 @@ def _step_of_jax(problem: Problem, optimizer: str, engine: Any) -> Callable[[], 
     """The step as one compiled function."""
     jax, jnp = engine.jax, engine.jax.numpy
     parameters, x, y = problem()
-    state = [engine.array(p) for p in parameters]
+    state: Any = [engine.array(p) for p in parameters]
     batch, classes = engine.array(x), engine.array(y.astype(np.int32))
 
     def loss_of(parameters: Any, x: Any, y: Any) -> Any:
@@ -117,7 +117,8 @@ def _step_of_jax(problem: Problem, optimizer: str, engine: Any) -> Callable[[], 
         return [p - LEARNING_RATE * g for p, g in zip(state, slopes)]
 
     def adam(state: Any, slopes: Any) -> Any:
-        (parameters, means, squares, count), found = state, ([], [], [])
+        parameters, means, squares, count = state
+        found: tuple[list[Any], ...] = ([], [], [])
         count = count + 1
         for p, m, v, g in zip(parameters, means, squares, slopes):
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
