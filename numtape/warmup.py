@@ -224,10 +224,8 @@ class Worker:
         return int(compiled), int(loaded), problem
 
     def close(self) -> None:
-        assert self.process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
+        with contextlib.suppress(BrokenPipeError), self.process:  # it ends when its input does
+            pass
 
 
 def run(names: Sequence[str], processes: int) -> int:
