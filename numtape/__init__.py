@@ -75,14 +75,16 @@ def get_num_threads() -> int_:
 
 def set_num_threads(count: int_) -> None:
     """Set the number of threads; results are the same bits for any."""
-    if not isinstance(count, int_) or count < 1:
-        raise RuntimeError(f"set_num_threads: expected a positive int, got {count!r}")
+    if not isinstance(count, int_) or isinstance(count, bool_):
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(count).__name__}")
+    if count < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {count}")
     driver.set_num_threads(count)
 
 
 def __getattr__(name: str):
     """Submodules that are loaded when first asked for."""
-    if name in ("nn", "optim", "utils", "bench", "cuda", "linalg", "fft", "func", "special", "testing", "backends", "array_api"):
+    if name in ("nn", "optim", "utils", "bench", "cuda", "linalg", "fft", "func", "special", "testing", "backends", "array_api", "cpu"):
         from importlib import import_module
 
         return import_module(f"numtape.{name}")

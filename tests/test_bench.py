@@ -29,7 +29,7 @@ def test_list_names_a_case_for_every_op_of_the_table(capsys):
         if op.family == "elementwise":
             assert f" elementwise/{op.name}/" in listed
         elif op.family == "reduction":
-            assert f" reduce/{op.name}.all/" in listed
+            assert f" reduction/{op.name}.all/" in listed
     assert "* train/mlp-16-32-4/batch32" in listed
     assert "  start/import" in listed
 
@@ -54,7 +54,7 @@ def test_a_run_of_one_case_writes_json(tmp_path, capsys):
     assert "elementwise/add/256" in out
     assert "digits" not in out
     document = json.loads(path.read_text())
-    assert set(document) == {"schema", "environment", "digits", "peaks", "cases", "kernels", "seconds"}
+    assert set(document) == {"schema", "environment", "digits", "peaks", "geometric_means", "cases", "kernels", "seconds"}
     env = document["environment"]
     assert {"numtape", "numba", "numpy", "python", "cpu", "cores", "simd_bits", "threads", "kernel_cache", "peers"} <= set(env)
     (case,) = document["cases"]
@@ -76,7 +76,7 @@ def test_no_peers(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--suite", "elementwize"], "there is no 'elementwize'; choose from digits, elementwise"),
+        (["--suite", "elementwize"], "there is no 'elementwize'; choose from digits, calls, elementwise"),
         (["--suite", ","], "give at least one of"),
         (["--compare", "tensorflow"], "there is no 'tensorflow'; choose from numpy, torch, jax"),
         (["--filter", "no such case"], "no case matches 'no such case'; --list prints the names"),

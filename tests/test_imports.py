@@ -48,7 +48,7 @@ def inside(name: str, *packages: str) -> bool:
 def allowed(module: str, name: str) -> bool:
     """Whether `module` may import `name`."""
     top = name.split(".")[0]
-    if top in ("torch", "jax", "tests", "benchmarks", "sklearn"):
+    if top in ("torch", "jax", "tests", "benchmarks", "sklearn", "matplotlib"):
         return inside(module, "numtape.bench")
     if inside(name, "numba.cuda", "numba_cuda"):
         return module == "numtape.kernels.cuda.toolchain"

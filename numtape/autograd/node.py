@@ -190,6 +190,26 @@ class Part:
         return (Grads({self.i: gradient}),)
 
 
+class Taken:
+    """The pull of a view of some of a tensor's elements: `again(z)` takes the same part of another tensor of that shape.
+
+    The gradient is written into zeros of the spec `whole`, or added to the part of a sum that the walk has made: the pieces of a tensor
+    then cost one tensor of zeros and not one each.
+    """
+
+    __slots__ = ("again", "whole")
+    into_zeros: Callable  # ops/part.py has it
+
+    def __init__(self, again, whole):
+        self.again, self.whole = again, whole
+
+    def __call__(self, node, gradient):
+        return (Taken.into_zeros(gradient, self.whole, self.again),)
+
+    def add(self, total, gradient) -> None:
+        self.again(total).add_(gradient)
+
+
 # ------------------------------------------------------------------------------------------------ modes that look at every node
 def watch(node: Node) -> None:
     """Show a new node to the modes that want to see it: anomaly, packing, forward mode."""

@@ -21,6 +21,7 @@ from numtape.autograd.node import (
     Grads,
     Node,
     Part,
+    Taken,
     _next,
     edge_of,
     freed,
@@ -38,6 +39,7 @@ __all__ = [
     "Handle",
     "Node",
     "Part",
+    "Taken",
     "_next",
     "backward",
     "edge_of",
@@ -81,6 +83,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
     if anomaly or shown:
         state.walk = walk = [roots, needed, None, state.walk]
     state.enabled = create_graph
+    plain = not create_graph and pull is None and not anomaly
     try:
         for root, gradient in zip(roots, gradients):
             edge = edge_of(root)
@@ -103,6 +106,10 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                     continue
             if anomaly:
                 walk[2] = node
+            if plain and type(node.pull) is Taken and node.inputs[0] in ours and node.rare is None:
+                node.pull.add(pending[node.inputs[0]], gradient)
+                gradient = None
+                continue
             try:
                 parts = node.pull(node, gradient) if pull is None else pull(node, gradient)
                 if node.rare is not None and "post" in node.rare:
@@ -124,6 +131,8 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                     pending[edge] = part
                     if type(edge) is Node:
                         heappush(heap, (-edge.seq, edge))
+                    if plain and type(node.pull) is Taken and node.rare is None:
+                        ours.add(edge)
                 elif create_graph or edge not in ours or pull is not None:
                     pending[edge] = sum_so_far + part
                     ours.add(edge)

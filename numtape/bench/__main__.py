@@ -1,12 +1,13 @@
 """`python -m numtape.bench`: the command line.
 
-Exit codes: 0 all is well, 1 a case failed or the classifier stayed below its accuracy, 2 a mistake in the arguments or
-something missing that they ask for, such as a card.
+Exit codes: 0 all is well, 1 a case failed or fell behind the baseline or the classifier stayed below its accuracy, 2 a mistake in
+the arguments or something missing that they ask for, such as a card.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -14,8 +15,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numtape as nt
-from numtape.bench import cuda, digits, report
-from numtape.bench.arguments import UsageError, chosen, names_of, parser, sizes_of
+from numtape.bench import baseline, cuda, digits, report, scaling
+from numtape.bench.arguments import UsageError, check_outputs, chosen, names_of, parser, sizes_of
 from numtape.bench.cases import Case
 from numtape.bench.engines import ENGINES, Engine, installed, prepare_environment
 from numtape.bench.peaks import Peaks
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed what it has to say
         return int(stop.code or 0)
     try:
+        check_outputs(arguments)
         if arguments.device == "cuda":
             from numtape.bench.cuda.run import run_on_card
 
@@ -61,8 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     trains = "digits" in suites and not arguments.filter
     if trains and not digits.available():
         raise UsageError(digits.MISSING)
-    if arguments.json and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.json))):
-        raise UsageError(f"--json: the folder of {arguments.json} does not exist")
+    before = baseline.read(arguments.baseline) if arguments.baseline else {}
+    if arguments.baseline and not any(c.name in before for c in cases):
+        raise UsageError(f"--baseline: {arguments.baseline} has none of the cases of this run")
     peers, missing = peers_of(arguments.compare)
     if arguments.threads is not None:
         nt.set_num_threads(arguments.threads)
@@ -79,13 +82,19 @@ def run(arguments: argparse.Namespace) -> int:
             f"{training.compile_seconds:.1f} s of it compiling {training.compiled} kernels",
             flush=True,
         )
-    engines = start_engines(peers) if cases else []
+    engines = start_engines(peers) if cases or arguments.plot else []
     peaks = Peaks(engines)
     results = run_cases(cases, engines, peaks, quick=arguments.quick) if cases else []
+    slower = [c for c in baseline.compare(results, before) if c.speed < (arguments.fail_below or baseline.FAIL_BELOW)]
+    curves = scaling.measure(engines, quick=arguments.quick) if arguments.plot else {}
+    if arguments.plot:
+        importlib.import_module("numtape.bench.plot").draw(arguments.plot, env, results, peaks, curves)  # imports matplotlib
+        print(f"plot: {arguments.plot}")
     seconds = time.perf_counter() - start
     if arguments.json:
-        report.write_json(arguments.json, env, training, results, peaks, seconds)
-    return outcome(training, results, seconds)
+        document = report.document_of(env, training, results, peaks, seconds)
+        report.write_json(arguments.json, document | ({"scaling": curves} if curves else {}))
+    return outcome(training, results, slower, seconds)
 
 
 def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *, quick: bool) -> list[Result]:
@@ -104,7 +113,7 @@ def run_cases(cases: Sequence[Case], engines: Sequence[Engine], peaks: Peaks, *,
     return results
 
 
-def outcome(training: digits.Training | None, results: Sequence[Result], seconds: float) -> int:
+def outcome(training: digits.Training | None, results: Sequence[Result], slower: Sequence[baseline.Change], seconds: float) -> int:
     """The last line, and the exit code."""
     failed = sum(bool(r.problems) for r in results)
     compiled, compile_seconds = report.compiled()
@@ -112,11 +121,13 @@ def outcome(training: digits.Training | None, results: Sequence[Result], seconds
         f"{len(results)} cases, {failed} failed; {compiled} kernels compiled in {compile_seconds:.1f} s, "
         f"{nt.kernels.loaded()} loaded from the cache; {seconds:.1f} s in all"
     )
+    for change in slower:
+        print(f"SLOWER {change}", file=sys.stderr)
     if training and not training.passed:
         accuracy, target = 100 * training.accuracy, 100 * digits.TARGET
         print(f"FAILED digits: test accuracy {accuracy:.1f} %, expected at least {target:.0f} %", file=sys.stderr)
         return 1
-    return 1 if failed else 0
+    return 1 if failed or slower else 0
 
 
 # ------------------------------------------------------------------------------------------------ engines

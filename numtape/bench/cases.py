@@ -30,7 +30,7 @@ class Case:
 
     nbytes and flops: what one call reads and writes, and computes; None where a rate would say nothing. tolerance: by how much
     the engines' results may differ, relative and absolute. process: a sample is a whole process and takes long.
-    exact: the results are compared; those of random ops are not.
+    exact: the results are compared; those of random ops are not. compared: the call whose result is, where calls build on each other.
     """
 
     suite: str
@@ -42,6 +42,7 @@ class Case:
     tolerance: tuple[float, float] = (1e-4, 1e-5)
     process: bool = False
     exact: bool = True
+    compared: int = 1
 
     @property
     def name(self) -> str:

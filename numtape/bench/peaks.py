@@ -1,7 +1,8 @@
 """What this machine can do, measured in the run it is compared with.
 
-A rate of a kernel that moves memory is compared with the fastest copy of as many bytes, a rate of one that computes with the
-fastest matrix product; each is the best of all engines in the run, so no engine's own limit is taken for the machine's.
+A rate of a kernel that moves memory is compared with the fastest copy of as many bytes by any engine of the run, so no engine's own limit is
+taken for the machine's. A rate of one that computes is compared with a loop of fused multiply-adds that never leaves the registers
+(`kernels/cpu/peak.py`), in the type of its result, on as many cores as the run has threads.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
+import numtape as nt
 from numtape.bench.engines import Engine
 from numtape.bench.timing import calibrate, loop_seconds
 
-SIDE = 768
 PAGE = 4096
 ROUNDS = 9
+MULTIPLY_ADD_ROUNDS = 40  # of a quarter of a millisecond each: among so many, on a shared machine, is one that had its cores to itself
+UNITS = 8  # a thread, of that loop
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Peaks:
     def __init__(self, engines: Sequence[Engine]):
         self.engines = engines
         self.copies: dict[int, Peak] = {}
-        self.product: Peak | None = None
+        self.multiply_adds: dict[tuple[str, int], Peak] = {}  # by type and number of threads
         self.seconds = 0.0
 
     def copy(self, nbytes: int) -> Peak:
@@ -48,19 +51,14 @@ class Peaks:
             self.copies[size] = self._best(lambda e: _copier(e, floats), float(size), f"copy of {floats} float32")
         return self.copies[size]
 
-    def flops(self) -> Peak:
-        """The fastest product of two square float32 matrices."""
-        if self.product is None:
-            rng = np.random.default_rng(0)
-            pair = [rng.normal(size=(SIDE, SIDE)).astype(np.float32) for _ in range(2)]
-            self.product = self._best(lambda e: _product(e, pair), 2.0 * SIDE**3, f"{SIDE}x{SIDE} matmul")
-        return self.product
-
-    def raise_product(self, rate: float, source: str) -> Peak:
-        """The peak of products, after a case of this run has shown a rate."""
-        if rate > self.flops().rate:
-            self.product = Peak(rate, source)
-        return self.flops()
+    def flops(self, dtype: str = "float32", threads: int | None = None) -> Peak:
+        """The multiply-adds of as many threads as the run has, or of `threads`, in float32 or float64."""
+        key = dtype, threads or nt.get_num_threads()
+        if key not in self.multiply_adds:
+            start = time.perf_counter()
+            self.multiply_adds[key] = _multiply_adds(*key)
+            self.seconds += time.perf_counter() - start
+        return self.multiply_adds[key]
 
     def _best(self, bind: Callable[[Engine], Callable[[], Any] | None], amount: float, what: str) -> Peak:
         start = time.perf_counter()
@@ -81,8 +79,28 @@ class Peaks:
 
     def as_dict(self) -> dict[str, Any]:
         copies = {str(size): {"bytes_per_s": p.rate, "source": p.source} for size, p in sorted(self.copies.items())}
-        product = self.product and {"flops_per_s": self.product.rate, "source": self.product.source}
-        return {"copy": copies, "matmul": product}
+        adds = [
+            {"dtype": dtype, "threads": threads, "flops_per_s": p.rate, "source": p.source} for (dtype, threads), p in sorted(self.multiply_adds.items())
+        ]
+        return {"copy": copies, "multiply_adds": adds}
+
+
+def _multiply_adds(dtype: str, threads: int) -> Peak:
+    from numtape.kernels import library
+    from numtape.kernels.cpu import driver, peak
+
+    source = f"{dtype} multiply-adds in registers, {threads} {'thread' if threads == 1 else 'threads'}"
+    if not library.JIT:
+        return Peak(0.0, source)
+    code, units, before = {"float32": "f32", "float64": "f64"}[dtype], UNITS * threads, nt.get_num_threads()
+    nt.set_num_threads(threads)
+    try:
+        out, table = driver.allocate(64 * units), peak.multiply_adds(code, units)
+        call = partial(driver.launch, table.address, out.address)
+        call()
+        return Peak(max(peak.flops(code, units) / loop_seconds(call, 1) for _ in range(MULTIPLY_ADD_ROUNDS)), source)
+    finally:
+        nt.set_num_threads(before)
 
 
 def _copier(engine: Engine, floats: int) -> Callable[[], Any] | None:
@@ -91,8 +109,3 @@ def _copier(engine: Engine, floats: int) -> Callable[[], Any] | None:
     if engine.name == "numpy":
         return partial(np.copyto, target, source)
     return partial(target.copy_, source) if hasattr(target, "copy_") else None
-
-
-def _product(engine: Engine, pair: list[np.ndarray]) -> Callable[[], Any] | None:
-    function = engine.op("matmul")
-    return None if function is None else engine.bind(function, pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -17,7 +18,7 @@ from numtape.bench.engines import cores
 from numtape.bench.peaks import Peaks
 from numtape.bench.runner import Result
 
-SCHEMA = 1
+SCHEMA = 2
 BEFORE = "NUMTAPE_BENCH_COMPILED"  # kernels and seconds that this run compiled before it started again with its environment
 
 
@@ -152,7 +153,7 @@ def rate_text(result: Result) -> str:
     rate = result.rate("numtape")
     if rate is None:
         return ""
-    return f"{rate / 1e9:.1f} {'GFLOP/s' if result.case.flops else 'GB/s'}"
+    return f"{rate / 1e9:.1f} {'GFLOP/s' if result.bound == 'flop' else 'GB/s'}"
 
 
 class Table:
@@ -175,14 +176,30 @@ class Table:
         return text
 
 
+def geometric_means(results: Sequence[Result], peers: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By suite and peer: the geometric mean of the ratios, how many there are, and the lowest with its case."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for suite in dict.fromkeys(r.suite for r in results):
+        for peer in peers:
+            ratios = [(ratio, r.case.name) for r in results if r.suite == suite and (ratio := r.ratio(peer))]
+            if ratios:
+                mean, (lowest, name) = math.exp(sum(math.log(x) for x, _ in ratios) / len(ratios)), min(ratios)
+                found.setdefault(suite, {})[peer] = {"ratio": mean, "cases": len(ratios), "lowest": lowest, "lowest_case": name}
+    return found
+
+
 def print_footer(results: Sequence[Result], peaks: Peaks, peers: Sequence[str]) -> None:
-    """What the columns mean, the peaks, the compile times, and the failures."""
+    """What the columns mean, the means of the suites, the peaks, the compile times, and the failures."""
     if peers:
         print("\nx: the peer's time divided by numtape's (above 1: numtape is faster). IQR: the middle half of numtape's samples.")
+    for suite, means in geometric_means(results, peers).items():
+        for peer, m in means.items():
+            lowest = f"; lowest {m['lowest']:.2f} {m['lowest_case']}" if m["cases"] > 1 else ""
+            print(f"geometric mean: {suite:<11} {m['ratio']:6.2f} x {peer} ({m['cases']} {'case' if m['cases'] == 1 else 'cases'}{lowest})")
     for _, p in sorted(peaks.copies.items()):
         print(f"peak: {p.rate / 1e9:6.1f} GB/s     {p.source}")
-    if peaks.product:
-        print(f"peak: {peaks.product.rate / 1e9:6.1f} GFLOP/s  {peaks.product.source} (the best of the engines in this run)")
+    for _, p in sorted(peaks.multiply_adds.items()):
+        print(f"peak: {p.rate / 1e9:6.1f} GFLOP/s  {p.source}")
     compiling = sum(r.compile_seconds for r in results)
     first = {p: sum(r.timings[p].first_call for r in results if p in r.timings) for p in peers}
     others = ", ".join(f"{p} {s:.1f} s" for p, s in first.items())
@@ -193,15 +210,19 @@ def print_footer(results: Sequence[Result], peaks: Peaks, peers: Sequence[str]) 
             print(f"FAILED {result.case.name}: {problem}", file=sys.stderr)
 
 
-def write_json(path: str, env: dict[str, Any], training: Any, results: Sequence[Result], peaks: Peaks, seconds: float) -> None:
-    """Everything that was measured, samples included."""
-    document = {
+def document_of(env: dict[str, Any], training: Any, results: Sequence[Result], peaks: Peaks, seconds: float) -> dict[str, Any]:
+    """Everything that was measured, samples included, as the JSON file has it."""
+    return {
         "schema": SCHEMA,
         "environment": env,
         "digits": training.as_dict() if training else None,
         "peaks": peaks.as_dict(),
+        "geometric_means": geometric_means(results, list(env["peers"])),
         "cases": [r.as_dict() for r in results],
         "kernels": {"compiled": compiled()[0], "loaded": nt.kernels.loaded(), "compile_seconds": compiled()[1]},
         "seconds": seconds,
     }
+
+
+def write_json(path: str, document: dict[str, Any]) -> None:
     pathlib.Path(path).write_text(json.dumps(document, indent=1) + "\n")

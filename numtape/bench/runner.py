@@ -28,6 +28,9 @@ class Result:
     peak: Peak | None = None
     problems: list[str] = field(default_factory=list)
     compile_seconds: float = 0.0
+    bound: str = ""  # which peak limits it, "flop" or "bytes": the one that would take longer
+    size: int = 0  # elements of our result
+    itemsize: int = 4
 
     @property
     def ours(self) -> Timing | None:
@@ -35,8 +38,20 @@ class Result:
 
     @property
     def amount(self) -> float | None:
-        """What a rate is computed from: operations, else bytes."""
-        return self.case.flops or self.case.nbytes
+        """What a rate is computed from, operations or bytes."""
+        return self.case.flops if self.bound == "flop" else self.case.nbytes if self.bound == "bytes" else None
+
+    @property
+    def suite(self) -> str:
+        return self.case.suite
+
+    @property
+    def operations(self) -> float | None:
+        """What a roofline counts: the case's own number; where it has none but bytes, one operation an element (of the result, or of what is reduced)."""
+        if self.case.flops or not self.case.nbytes:
+            return self.case.flops
+        written = self.size * self.itemsize
+        return max(self.size, 1) if 8 * written >= self.case.nbytes else (self.case.nbytes - written) / self.itemsize
 
     def rate(self, engine: str) -> float | None:
         """Operations or bytes a second."""
@@ -54,7 +69,7 @@ class Result:
         return other.median / self.ours.median if other and self.ours else None
 
     def as_dict(self) -> dict[str, Any]:
-        unit = "flop_per_s" if self.case.flops else "bytes_per_s"
+        unit = f"{self.bound or 'bytes'}_per_s"
         engines = {
             name: {**timing.as_dict(), unit: self.rate(name), "share_of_peak": self.share(name), "ratio_to_numtape": self.ratio(name)}
             for name, timing in self.timings.items()
@@ -88,6 +103,8 @@ def run_case(case: Case, engines: Sequence[Engine], peaks: Peaks, *, quick: bool
                 start = time.perf_counter()
                 value = call()
                 first_calls[engine.name] = time.perf_counter() - start
+                for _ in range(case.compared - 1):
+                    value = call()
                 values[engine.name] = [] if case.process or not case.exact else [np.array(a) for a in as_numpy(value)]
                 thunks[engine.name] = call
             except Exception as problem:  # whatever an engine raises is the outcome of the case
@@ -102,12 +119,17 @@ def run_case(case: Case, engines: Sequence[Engine], peaks: Peaks, *, quick: bool
                 result.timings = measure_processes(thunks, first_calls) if case.process else measure(thunks, first_calls, rounds)
             except Exception as problem:
                 result.problems.append(f"while timing: {type(problem).__name__}: {_first_line(problem)}")
+        if values.get("numtape"):
+            first = values["numtape"][0]
+            result.size, result.itemsize = sum(a.size for a in values["numtape"]), first.dtype.itemsize
+        limits: list[tuple[float, str, Peak]] = []
         if case.flops:
-            rates = {name: result.rate(name) or 0.0 for name in result.timings}
-            fastest = max(rates, key=rates.__getitem__, default=None)
-            result.peak = peaks.raise_product(rates[fastest], f"{case.label} by {fastest}") if fastest else peaks.flops()
-        elif case.nbytes:
-            result.peak = peaks.copy(case.nbytes)
+            double = bool(values.get("numtape")) and first.dtype in (np.float64, np.complex128)
+            limits.append((case.flops, "flop", peaks.flops("float64" if double else "float32")))
+        if case.nbytes:
+            limits.append((case.nbytes, "bytes", peaks.copy(case.nbytes)))
+        if limits:
+            _, result.bound, result.peak = max(limits, key=lambda limit: limit[0] / (limit[2].rate or 1.0))
     return result
 
 

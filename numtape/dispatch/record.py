@@ -29,8 +29,8 @@ def recorded(out: Tensor, name: str, inputs: tuple, pull, save: tuple = ()) -> T
     return out
 
 
-def view_of(x: Tensor, spec: Spec, offset: int, name: str, pull) -> Tensor:
-    """A recorded view of x."""
+def view_of(x: Tensor, spec: Spec, offset: int, name: str, pull, *, part: bool = False) -> Tensor:
+    """A recorded view of x. With `part`, of some of its elements: `pull(z)` then takes the same part of another tensor."""
     out = _new(Tensor)
     out._storage, out._spec = x._storage, spec
     out._address = x._address + offset * spec.dtype.itemsize if offset else x._address
@@ -43,7 +43,7 @@ def view_of(x: Tensor, spec: Spec, offset: int, name: str, pull) -> Tensor:
         recorded = x._requires_grad or base._requires_grad and tape.needs_grad(x)
     out._seen = base._generation
     if recorded and mode.state.enabled:
-        out._node, out._requires_grad = tape.Node(name, (tape.edge_of(x),), pull, spec), True
+        out._node, out._requires_grad = tape.Node(name, (tape.edge_of(x),), tape.Taken(pull, x._spec) if part else pull, spec), True
     else:
         out._node, out._requires_grad = None, False
     return out

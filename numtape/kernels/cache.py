@@ -4,6 +4,10 @@ The name covers the kernel's text, the library functions that kernels call (ever
 Numba and llvmlite, and the CPU. Files are written whole and renamed into place, so processes, forks and threads may share
 the folder; an object is loaded only if its checksum is right. A folder that cannot be made, is not ours alone, or cannot be
 written costs only time: kernels are then compiled in memory. `NUMTAPE_CACHE` names another folder, or `off`.
+
+The folder is bounded: when more than `NUMTAPE_CACHE_MB` megabytes (256 unless set; 0: no bound) are in it, those that were not used for the
+longest time go until three quarters of that are left, and what nobody used for `NUMTAPE_CACHE_DAYS` days (90 unless set) goes in any case. A
+process looks when it first writes and after each hundred kernels. The time of a file is that of its last use, to the day.
 """
 
 from __future__ import annotations
@@ -15,11 +19,17 @@ import os
 import pathlib
 import stat
 import sys
+import time
 
 import llvmlite
 import llvmlite.binding as llvm
 
 MAGIC = b"numtape-object-1\n"
+MEGABYTES, DAYS = 256, 90
+DAY = 86400
+LOOK_EVERY = 100  # kernels written
+
+_written = 0
 
 
 @functools.cache
@@ -78,8 +88,12 @@ def read(key: str) -> bytes | None:
     """The object code stored under `key`, or None if there is none or it is broken."""
     if (where := folder()) is None:
         return None
+    path = where / f"{key}.o"
     try:
-        data = (where / f"{key}.o").read_bytes()
+        with path.open("rb", 0) as file:
+            data = file.read()
+            if time.time() - os.fstat(file.fileno()).st_mtime > DAY:
+                os.utime(path)  # used today
     except OSError:
         return None
     head = len(MAGIC) + 32
@@ -94,6 +108,65 @@ def write(key: str, text: str, code: bytes) -> None:
         return
     _write_whole(where / f"{key}.py", text.encode())
     _write_whole(where / f"{key}.o", MAGIC + hashlib.sha256(code).digest() + code)
+    global _written
+    if _written % LOOK_EVERY == 0:
+        prune()
+    _written += 1
+
+
+def setting(name: str, default: float) -> float:
+    """A number from the environment; the default where it is no number."""
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError:
+        return default
+
+
+def entries() -> list[tuple[float, int, pathlib.Path]]:
+    """(time of last use, bytes, object file) of each kernel in the folder, the longest unused first. A text counts with its object."""
+    found = []
+    for path in (folder() or pathlib.Path("/nonexistent")).glob("*.o"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            state, text = path.stat(), 0
+            with contextlib.suppress(OSError):
+                text = path.with_suffix(".py").stat().st_size
+            found.append((state.st_mtime, state.st_size + text, path))
+    return sorted(found)
+
+
+def prune() -> int:
+    """Remove what is too old or too much, and half-written files of processes that died; returns how many kernels went."""
+    if (where := folder()) is None:
+        return 0
+    now, most, oldest = time.time(), setting("NUMTAPE_CACHE_MB", MEGABYTES) * 1e6, setting("NUMTAPE_CACHE_DAYS", DAYS) * DAY
+    for path in where.glob(".new-*"):
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > DAY:
+                path.unlink()
+    kernels = entries()
+    total, removed = sum(size for _, size, _ in kernels), 0
+    target = 0.75 * most if 0 < most < total else total
+    for used, size, path in kernels:
+        if total <= target and not 0 < oldest < now - used:
+            break
+        _remove(path)
+        total, removed = total - size, removed + 1
+    return removed
+
+
+def clear() -> int:
+    """Remove every kernel from the folder; returns how many there were. Processes that loaded them keep them."""
+    kernels = entries()
+    for _, _, path in kernels:
+        _remove(path)
+    return len(kernels)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """A reader has a file whole or not at all, so removing it is safe at any time; the object first, since it is what is read."""
+    for part in (path, path.with_suffix(".py")):
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _write_whole(path: pathlib.Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from numtape.ops.arrange import fresh, given
 from numtape.ops.copy import contiguous, like, tensor_of
 from numtape.ops.creation import arange, zeros
 from numtape.ops.define import composite, formula
-from numtape.ops.part import into_zeros, narrow, part
+from numtape.ops.part import narrow, part
 from numtape.ops.reduce import sum
 from numtape.ops.select import where
 from numtape.ops.view import _remember, _specs, reshape, unsqueeze
@@ -26,7 +26,7 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     key = (s, "diagonal", offset, dim1, dim2)
     if found := _specs.get(key):
         spec, start = found
-        return view_of(x, spec, start, "diagonal", lambda n, g: (into_zeros(g, s, lambda z: diagonal(z, offset, dim1, dim2)),))
+        return view_of(x, spec, start, "diagonal", lambda z: diagonal(z, offset, dim1, dim2), part=True)
     a, b = layout.dim_of("diagonal", dim1, s.ndim), layout.dim_of("diagonal", dim2, s.ndim)
     if a == b:
         raise RuntimeError(f"diagonal: diagonal dimensions cannot be identical {dim1}, {dim2}")

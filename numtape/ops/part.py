@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 
 from numtape import layout
+from numtape.autograd.tape import Taken
 from numtape.dispatch.record import view_of
 from numtape.ops.copy import clone
 from numtape.ops.define import composite
@@ -17,8 +18,7 @@ from numtape.tensor import view as view_tensor
 def part(x: Tensor, shape, strides, offset: int, name: str, again) -> Tensor:
     """A view of some of x's elements. `again(z)` takes the same part of another tensor of x's shape: the derivative writes
     the gradient into that part of zeros."""
-    whole = x._spec
-    return view_of(x, _like(x, shape, strides), offset, name, lambda n, g: (into_zeros(g, whole, again),))
+    return view_of(x, _like(x, shape, strides), offset, name, again, part=True)
 
 
 def into_zeros(g: Tensor, whole: Spec, again) -> Tensor:
@@ -27,6 +27,9 @@ def into_zeros(g: Tensor, whole: Spec, again) -> Tensor:
     zeros.fill_(0)
     again(zeros).copy_(g)
     return zeros
+
+
+Taken.into_zeros = staticmethod(into_zeros)
 
 
 def as_strided_pull(g: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
@@ -83,7 +86,7 @@ def narrow(input, dim, start, length):
     key = (s, "narrow", dim, start, length)
     if type(start) is int and type(dim) is int and (found := _specs.get(key)):
         spec, offset = found
-        return view_of(x, spec, offset, "narrow", lambda n, g: (into_zeros(g, s, lambda z: narrow(z, dim, start, length)),))
+        return view_of(x, spec, offset, "narrow", lambda z: narrow(z, dim, start, length), part=True)
     if not s.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = layout.dim_of("narrow", dim, s.ndim)
@@ -108,7 +111,7 @@ def select(input, dim, index):
     s = x._spec
     if found := _specs.get((s, "select", dim, index)):
         spec, offset = found
-        return view_of(x, spec, offset, "select", lambda n, g: (into_zeros(g, s, lambda z: select(z, dim, index)),))
+        return view_of(x, spec, offset, "select", lambda z: select(z, dim, index), part=True)
     if not s.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = layout.dim_of("select", dim, s.ndim)

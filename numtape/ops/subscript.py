@@ -18,7 +18,7 @@ from numtape.ops import places
 from numtape.ops.copy import like, tensor_of
 from numtape.ops.define import composite
 from numtape.ops.masks import positions_where, selected, split_positions
-from numtape.ops.part import into_zeros, part, select
+from numtape.ops.part import part, select
 from numtape.ops.view import _remember, _specs, view
 from numtape.tensor import Tensor, check_inplace
 
@@ -111,8 +111,7 @@ def _known(x: Tensor, index) -> Tensor | None:
         shape, strides, offset = located(x, index)
         found = _remember(key, (like(x, shape, strides), offset))
     spec, offset = found
-    whole = x._spec
-    return view_of(x, spec, offset, "slice", lambda n, g: (into_zeros(g, whole, lambda z: _viewed(z, index)),))
+    return view_of(x, spec, offset, "slice", lambda z: _viewed(z, index), part=True)
 
 
 # ------------------------------------------------------------------------------------------------ tensors in an index

@@ -1,4 +1,7 @@
-"""The suite `train`: whole training steps, written per engine in the way its users write them; every engine starts from the same numbers."""
+"""The suite `train`: whole eager training steps, written per engine in the way its users write them; every engine starts from the same numbers.
+
+The result that is compared is the loss of the third call, so two updates of every parameter stand behind it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ import numpy as np
 
 import numtape as nt
 from numtape.bench.cases import Case, per_engine
+from numtape.bench.suites.networks import Work, gpt, lstm, pinn, small_cnn
 
 Problem = Callable[[], tuple[list[np.ndarray], np.ndarray, np.ndarray]]
 LEARNING_RATE = 0.01
+COMPARED = 3  # the call whose loss is compared
 
 
 def perceptron(sizes: tuple[int, ...], batch: int, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -25,12 +30,30 @@ def perceptron(sizes: tuple[int, ...], batch: int, seed: int = 0) -> tuple[list[
     return [p.astype(np.float32) for p in parameters], x, rng.integers(0, sizes[-1], batch)
 
 
-def _step_of_numtape(problem: Problem, engine: Any) -> Callable[[], Any]:
-    return step_of_modules(problem, engine, nt.nn, nt.optim)
+def _library(engine: Any) -> Any:
+    return nt if engine.name == "numtape" else engine.torch
 
 
-def _step_of_torch(problem: Problem, engine: Any) -> Callable[[], Any]:
-    return step_of_modules(problem, engine, engine.torch.nn, engine.torch.optim)
+def _perceptron_step(problem: Problem, optimizer: str, engine: Any) -> Callable[[], Any]:
+    lib = _library(engine)
+    return step_of_modules(problem, engine, lib.nn, lib.optim, optimizer=optimizer)
+
+
+def step_of_work(work: Callable[[], Work], engine: Any) -> Callable[[], Any]:
+    """The step of one of `networks`, for the two libraries that have PyTorch's names; it returns the loss."""
+    lib, made = _library(engine), work()
+    p = {name: lib.nn.Parameter(engine.array(a)) for name, a in made.parameters.items()}
+    data = [engine.array(a) for a in made.data]
+    optimizer = getattr(lib.optim, made.optimizer)(list(p.values()), **made.options)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = made.loss(lib, p, *data)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
 
 
 def step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any, *, optimizer: str = "SGD", device: Any = "cpu") -> Callable[[], Any]:
@@ -78,22 +101,38 @@ def _step_of_numpy(problem: Problem, engine: Any) -> Callable[[], Any]:
     return step
 
 
-def _step_of_jax(problem: Problem, engine: Any) -> Callable[[], Any]:
+def _step_of_jax(problem: Problem, optimizer: str, engine: Any) -> Callable[[], Any]:
     """The step as one compiled function."""
     jax, jnp = engine.jax, engine.jax.numpy
     parameters, x, y = problem()
-    state = [engine.array(p) for p in parameters]
+    state: Any = [engine.array(p) for p in parameters]
     batch, classes = engine.array(x), engine.array(y.astype(np.int32))
 
     def loss_of(parameters: Any, x: Any, y: Any) -> Any:
-        w1, b1, w2, b2 = parameters
-        scores = jnp.maximum(x @ w1.T + b1, 0) @ w2.T + b2
-        return -jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], 1).mean()
+        for k in range(0, len(parameters), 2):
+            x = (jnp.maximum(x, 0) if k else x) @ parameters[k].T + parameters[k + 1]
+        return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], 1).mean()
 
-    def update(parameters: Any, x: Any, y: Any) -> Any:
-        loss, slopes = jax.value_and_grad(loss_of)(parameters, x, y)
-        return loss, [p - LEARNING_RATE * g for p, g in zip(parameters, slopes)]
+    def sgd(state: Any, slopes: Any) -> Any:
+        return [p - LEARNING_RATE * g for p, g in zip(state, slopes)]
 
+    def adam(state: Any, slopes: Any) -> Any:
+        parameters, means, squares, count = state
+        found: tuple[list[Any], ...] = ([], [], [])
+        count = count + 1
+        for p, m, v, g in zip(parameters, means, squares, slopes):
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            new = p - LEARNING_RATE * (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.999**count)) + 1e-8)
+            for kept, value in zip(found, (new, m, v)):
+                kept.append(value)
+        return (*found, count)
+
+    def update(state: Any, x: Any, y: Any) -> Any:
+        loss, slopes = jax.value_and_grad(loss_of)(state if optimizer == "SGD" else state[0], x, y)
+        return loss, sgd(state, slopes) if optimizer == "SGD" else adam(state, slopes)
+
+    if optimizer == "Adam":
+        state = (state, [jnp.zeros_like(p) for p in state], [jnp.zeros_like(p) for p in state], jnp.float32(0))
     compiled = jax.jit(update)
 
     def step() -> Any:
@@ -104,17 +143,34 @@ def _step_of_jax(problem: Problem, engine: Any) -> Callable[[], Any]:
     return step
 
 
+PERCEPTRONS = (((16, 32, 4), 32, "SGD"), ((784, 256, 10), 64, "SGD"), ((784, 1024, 1024, 10), 128, "Adam"))
+NETWORKS: dict[str, Callable[[], Work]] = {
+    "cnn-28x28/batch32": small_cnn,
+    "gpt-2x64/T64": partial(gpt, 2, 64, 64, 12, 4),
+    "gpt-3x256/T128": partial(gpt, 3, 256, 128, 4, 8),
+    "lstm-128/T32": lstm,
+    "pinn-3x64/1024": pinn,
+}
+
+
+def perceptron_flops(sizes: tuple[int, ...], batch: int) -> float:
+    """The operations of the products in a step: one forward, two back, but that the batch wants no gradient."""
+    return sum(2.0 * batch * n_in * n_out * (3 if k else 2) for k, (n_in, n_out) in enumerate(pairwise(sizes)))
+
+
 def cases() -> list[Case]:
-    """Whole training steps of perceptrons: forward, cross entropy, backward, SGD."""
+    """Forward, loss, backward and update, of perceptrons and of the networks."""
     found = []
-    for sizes, batch in (((16, 32, 4), 32), ((784, 256, 10), 64)):
+    for sizes, batch, optimizer in PERCEPTRONS:
         problem = partial(perceptron, sizes, batch)
-        bind = per_engine(
-            numtape=partial(_step_of_numtape, problem),
-            numpy=partial(_step_of_numpy, problem),
-            torch=partial(_step_of_torch, problem),
-            jax=partial(_step_of_jax, problem),
-        )
-        label = f"mlp-{'-'.join(map(str, sizes))}/batch{batch}"
-        found.append(Case("train", label, bind, True))
+        binds = dict.fromkeys(("numtape", "torch"), partial(_perceptron_step, problem, optimizer))
+        if optimizer == "SGD":
+            binds["numpy"] = partial(_step_of_numpy, problem)
+        bind = per_engine(**binds, jax=partial(_step_of_jax, problem, optimizer))
+        label = f"mlp-{'-'.join(map(str, sizes))}{'-adam' if optimizer == 'Adam' else ''}/batch{batch}"
+        flops = perceptron_flops(sizes, batch) if sizes[0] > 16 else None
+        found.append(Case("train", label, bind, True, flops=flops, compared=COMPARED))
+    for label, work in NETWORKS.items():
+        bind = per_engine(**dict.fromkeys(("numtape", "torch"), partial(step_of_work, work)))
+        found.append(Case("train", label, bind, flops=work().flops, tolerance=(1e-4, 1e-5), compared=COMPARED))
     return found

@@ -78,7 +78,7 @@ if library.JIT:
         at.MUTEX_UNLOCK: _c("pthread_mutex_unlock"),
         at.CONDITION_WAIT: _c("pthread_cond_wait"),
         at.CONDITION_BROADCAST: _c("pthread_cond_broadcast"),
-        at.CACHE_LIMIT: 1 << 30,
+        at.CACHE_LIMIT: int(float(os.environ.get("NUMTAPE_MEMORY_CACHE_MB") or 1 << 10) * (1 << 20)),
         at.THREADS: 1,
     }.items():
         state[_word] = _address
@@ -206,6 +206,17 @@ if library.JIT:
 
     def memory_stats() -> dict[str, int]:
         return {"live": int(state[at.LIVE_BYTES]), "peak": int(state[at.PEAK_BYTES]), "cached": int(state[at.CACHED_BYTES])}
+
+    def reset_peak() -> None:
+        state[at.PEAK_BYTES] = state[at.LIVE_BYTES]
+
+    def cache_limit() -> int:
+        return int(state[at.CACHE_LIMIT])
+
+    def set_cache_limit(nbytes: int) -> None:
+        state[at.CACHE_LIMIT] = nbytes
+        if state[at.CACHED_BYTES] > nbytes:
+            empty_cache()
 
     @functools.cache
     def capsule_destructor() -> int:

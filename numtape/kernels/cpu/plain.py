@@ -91,6 +91,18 @@ def memory_stats() -> dict[str, int]:
     return {"live": 0, "peak": 0, "cached": 0}
 
 
+def reset_peak() -> None:
+    pass
+
+
+def cache_limit() -> int:
+    return 0
+
+
+def set_cache_limit(nbytes: int) -> None:
+    pass
+
+
 def launch_count() -> int:
     return len(_launched)
 
