@@ -8,6 +8,9 @@ This module imports numba: it is only imported when something must be compiled.
 from __future__ import annotations
 
 import contextlib
+import functools
+import platform
+import sys
 import threading
 import warnings
 
@@ -47,7 +50,38 @@ def compile_object(function, symbol: str, *, parameters: int = 3, returns: bool 
     for definition in module.functions:  # the linker ends the process at a symbol that it does not find
         if definition.is_declaration and not definition.name.startswith("llvm.") and llvm.address_of_symbol(definition.name) is None:
             raise RuntimeError(f"{symbol}: the compiled kernel calls {definition.name!r}, which is nowhere defined")
-    return library._codegen._tm.emit_object(module)
+    return emit(library._codegen, module)
+
+
+def emit(codegen, module) -> bytes:
+    """The object code of a module. On x86-64 under Linux constants stand behind the code in its own section, a 32-bit distance away.
+
+    Numba's own machine lets constants lie anywhere, since a linker in memory may put sections far apart: then each constant takes a
+    register for its 64-bit address, and a long formula spends a third of its instructions on moving those about.
+    """
+    if not (sys.platform == "linux" and platform.machine() == "x86_64"):
+        return codegen._tm.emit_object(module)
+    machine = _near(codegen)
+    lines = []
+    for line in machine.emit_assembly(module).splitlines():
+        word, _, rest = line.strip().partition("\t")
+        if word == ".section" and rest.startswith(".rodata"):
+            line = "\t.text"
+        elif word in (".section", ".data", ".bss", ".comm", ".lcomm") and not rest.startswith((".text", '".note.GNU-stack"')):
+            return codegen._tm.emit_object(module)  # something that is written to
+        if not word.startswith((".cfi_", ".ident")):  # nothing is unwound
+            lines.append(line)
+    whole = "\n".join(lines).replace("\\", "\\5C").replace('"', "\\22").replace("\n", "\\0A")
+    return machine.emit_object(llvm.parse_assembly(f'target triple = "{module.triple}"\nmodule asm "{whole}"\n'))
+
+
+@functools.cache
+def _near(codegen) -> llvm.TargetMachine:
+    """Numba's machine, but with code and constants near to each other."""
+    llvm.initialize_native_asmparser()
+    options: dict = {}
+    codegen._customize_tm_options(options)
+    return llvm.Target.from_default_triple().create_target_machine(opt=3, **options | {"codemodel": "small", "reloc": "pic"})
 
 
 @contextlib.contextmanager
