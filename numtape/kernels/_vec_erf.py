@@ -1,6 +1,6 @@
 """Error functions for kernels: erf erfc, each as `name_f32` and `name_f64`.
 
-Small arguments: x + x P(x**2). Large ones, a = |x|: erf_f32 is 1 - e**G(a); the others use (Shepherd and Laframboise, 1981)
+Small arguments: x + x P(x**2). Large ones, a = |x|: erf is 1 - e**G(a), erfc is (Shepherd and Laframboise, 1981)
 
     erfc(a) = e**-(a**2) u C(1 - 6 u),    u = 1 / (a + 3).
 
@@ -21,9 +21,19 @@ ERF_TAIL = {  # P(z) = erf(x) / x - 1, z = x**2, on |x| <= 0.92 (float32) and |x
         0.11283791670954879, -0.3761263890318375, 0.1283791670955126,
     ),
 }  # fmt: skip
-LOG_ERFC = (  # G(a) = log erfc(a) on 0.92 <= a <= 4
-    -4.5630205e-07, -1.5214915e-05, 0.0004020265, -0.0040709805, 0.024930393, -0.108056135, -0.6335095, -1.1294487, 0.0001630869,
-)  # fmt: skip
+# G = log erfc(a) on 0.92 <= a <= 4, in a (float32), and on 1 <= a <= 6, in a - 1 (float64); the limits and what is taken from a
+LOG_ERFC = {
+    np.float32: (
+        -4.5630205e-07, -1.5214915e-05, 0.0004020265, -0.0040709805, 0.024930393, -0.108056135, -0.6335095, -1.1294487, 0.0001630869,
+    ),
+    np.float64: (
+        -4.865032552039334e-12, 1.1932654909544458e-10, -1.3191133485269984e-09, 8.518853244458726e-09, -3.3391634611468295e-08,
+        5.801271823226813e-08, 2.048096934192932e-07, -2.1319368514307953e-06, 9.671374428161696e-06, -2.7198971465556063e-05,
+        2.6296326820958012e-05, 0.00023731643455151568, -0.001977901215671884, 0.010033825179084094, -0.04156109802507296,
+        -0.8431072563594135, -2.6389675142347757, -1.8496055099332482,
+    ),
+}  # fmt: skip
+LOG_ERFC_RANGE = {np.float32: (0.92, 4, 0), np.float64: (1, 6, 1)}
 # (C(t) - C(0)) / t for a from 0.49 to 10.2 (float32, to 5e-10, evaluated in float64) and to 28 (float64), and C(0) as a sum
 SCALED_ERFC = {
     np.float32: (
@@ -40,18 +50,19 @@ SCALED_ERFC = {
 SCALED_ERFC_AT_0 = (1.0740069070883398, -8.807445678337799e-17)
 
 
-def _erf_f32():
-    T = np.float32
-    one, limit, end = T(1), T(0.92), T(4)
-    tail, log_erfc = polynomial(T, *ERF_TAIL[T]), polynomial(T, *LOG_ERFC)
+def _erf(T):
+    one = T(1)
+    limit, end, origin = map(T, LOG_ERFC_RANGE[T])
+    tail, log_erfc = polynomial(T, *ERF_TAIL[T]), polynomial(T, *LOG_ERFC[T])
+    reduced_expm1 = reduced_expm1_f32 if T is np.float32 else reduced_expm1_f64
 
     @scalar(T)
     def erf(x):
         """Error function, within 2 ulp."""
         a = fabs(x)
-        n, hi, _lo = reduced_expm1_f32(log_erfc(where(a > end, end, a)))
+        n, hi, _lo = reduced_expm1(log_erfc(where(a > end, end, a) - origin))
         s = pow2(n)
-        far = fma(-s, hi, one - s)  # 1 - e**G(a)
+        far = fma(-s, hi, one - s)  # 1 - e**G
         near = fma(x, tail(x * x), x)
         return where(a > limit, copysign(far, x), near)
 
@@ -95,20 +106,6 @@ def _far_erfc_f64():
     return far_erfc
 
 
-def _erf_f64(far_erfc):
-    T = np.float64
-    one = T(1)
-    tail = polynomial(T, *ERF_TAIL[T])
-
-    @scalar(T)
-    def erf(x):
-        """Error function, within 2 ulp."""
-        a = fabs(x)
-        return where(a > one, copysign(one - far_erfc(a), x), fma(x, tail(x * x), x))
-
-    return erf
-
-
 def _erfc_f64(far_erfc):
     T = np.float64
     zero, half, one, two = T(0), T(0.5), T(1), T(2)
@@ -148,5 +145,5 @@ def _erfc_f32():
 
 
 _far_erfc = _far_erfc_f64()
-erf_f32, erf_f64 = _erf_f32(), _erf_f64(_far_erfc)
+erf_f32, erf_f64 = _erf(np.float32), _erf(np.float64)
 erfc_f32, erfc_f64 = _erfc_f32(), _erfc_f64(_far_erfc)
