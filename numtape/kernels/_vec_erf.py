@@ -10,7 +10,7 @@ reweighted until its error is level (Lawson, 1961).
 
 import numpy as np
 
-from numtape.kernels._vec_exp import EXP2_TAIL, clamp_f64, reduced_expm1_f32, reduced_expm1_f64, scale_f64
+from numtape.kernels._vec_exp import clamp_f64, reduced_expm1_f32, reduced_expm1_f64, scale_f64
 from numtape.kernels._vec_llvm import copysign, fabs, fma, polynomial, pow2, rint, scalar, where
 
 ERF_TAIL = {  # P(z) = erf(x) / x - 1, z = x**2, on |x| <= 0.92 (float32) and |x| <= 1 (float64)
@@ -34,11 +34,11 @@ LOG_ERFC = {
     ),
 }  # fmt: skip
 LOG_ERFC_RANGE = {np.float32: (0.92, 4, 0), np.float64: (1, 6, 1)}
-# (C(t) - C(0)) / t for a from 0.49 to 10.2 (float32, to 5e-10, evaluated in float64) and to 28 (float64), and C(0) as a sum
+# C(t) for a from 0 to 10.2 (float32, to 6e-9, evaluated in float64); (C(t) - C(0)) / t for a from 0.49 to 28 (float64), and C(0) as a sum
 SCALED_ERFC = {
     np.float32: (
-        6.436686335970385e-05, -0.00025841962989618916, -0.0005229949209020148, 0.003030027580077347, -0.001218085585928429,
-        -0.02682684638474299, 0.11952825186144857, -0.3104672778405875, 0.5902283454737832, -0.8833944530283359,
+        -0.00033353521870246855, -0.0004982338443274101, 0.00307877170882279, -0.0012170540624612466, -0.02683700126675242,
+        0.11952715445669893, -0.31046657013617646, 0.5902284351327426, -0.8833944622453992, 1.0740069060430617,
     ),
     np.float64: (
         -6.774455772112992e-09, -2.640889580928155e-09, 4.966790716279502e-08, 4.7216448168328166e-08, -2.3386237031436826e-07,
@@ -47,6 +47,9 @@ SCALED_ERFC = {
         -0.001212416627734464, -0.026827234624675914, 0.11952776128730942, -0.31046726190056234, 0.5902283571041016, -0.8833944531698836,
     ),
 }  # fmt: skip
+EXP2_TAIL_TO_5E9 = (  # (2**r - 1) / r on |r| <= 1/2
+    0.0001545316294512069, 0.0013390863364671234, 0.009618082557277852, 0.05550357114219078, 0.24022650760568126, 0.6931471880262288,
+)  # fmt: skip
 SCALED_ERFC_AT_0 = (1.0740069070883398, -8.807445678337799e-17)
 
 
@@ -69,35 +72,22 @@ def _erf(T):
     return erf
 
 
-def _scaled_erfc(T):
-    """A function of a >= 0.49 that returns u, y and y_lo, where y + y_lo = u C(1 - 6 u)."""
-    f64 = np.float64
-    one, three, six = f64(1), f64(3), f64(6)
-    at_0, at_0_lo = map(f64, SCALED_ERFC_AT_0)
-    scaled = polynomial(f64, *SCALED_ERFC[T])
-
-    @scalar(f64, helper=True)
-    def scaled_erfc(a):
-        u = one / (a + three)
-        t = where(a < three, (a - three) * u, fma(-six, u, one))  # equal, but rounded differently
-        c_t = fma(t, scaled(t), at_0_lo)
-        c = at_0 + c_t
-        y = u * c
-        return u, y, fma(u, c, -y) + u * (c_t - (c - at_0))
-
-    return scaled_erfc
-
-
 def _far_erfc_f64():
     f64 = np.float64
-    zero, one, three, end = f64(0), f64(1), f64(3), f64(28)
-    scaled_erfc = _scaled_erfc(f64)
+    zero, one, three, six, end = f64(0), f64(1), f64(3), f64(6), f64(28)
+    at_0, at_0_lo = map(f64, SCALED_ERFC_AT_0)
+    scaled = polynomial(f64, *SCALED_ERFC[f64])
 
     @scalar(f64, helper=True)
     def far_erfc(a):
         """erfc(a) for a >= 0.49."""
         a = clamp_f64(a, zero, end)
-        u, y, y_lo = scaled_erfc(a)
+        u = one / (a + three)
+        t = where(a < three, (a - three) * u, fma(-six, u, one))  # equal, but rounded differently
+        c_t = fma(t, scaled(t), at_0_lo)
+        c = at_0 + c_t
+        y = u * c
+        y_lo = fma(u, c, -y) + u * (c_t - (c - at_0))
         square = a * a
         n, hi, lo = reduced_expm1_f64(-square)
         lo += (one + hi) * (fma(-(a + three), u, one) - fma(a, a, -square))  # what rounding took from u and from the square
@@ -123,23 +113,23 @@ def _erfc_f64(far_erfc):
 
 def _erfc_f32():
     f32, f64 = np.float32, np.float64
-    zero, half, one, two, end = f64(0), f64(0.5), f64(1), f64(2), f64(10.2)
-    log2_e = f64(1.4426950408889634)
-    tail, exp2_tail = polynomial(f64, *ERF_TAIL[f32]), polynomial(f64, *EXP2_TAIL[f32])
-    scaled_erfc = _scaled_erfc(f32)
+    zero, one, two, three, six, end = map(f64, (0, 1, 2, 3, 6, 10.2))
+    minus_log2_e = f64(-1.4426950408889634)
+    scaled, exp2_tail = polynomial(f64, *SCALED_ERFC[f32]), polynomial(f64, *EXP2_TAIL_TO_5E9)
 
     @scalar(f32)
     def erfc(x):
         """1 - erf(x) without cancellation, within 1 ulp, computed in float64."""
         x64 = f64(x)
-        a = clamp_f64(fabs(x64), zero, end)
-        _u, y, _y_lo = scaled_erfc(a)
-        p = -a * a * log2_e
+        a = fabs(x64)
+        a = where(a > end, end, a)
+        u = one / (a + three)
+        p = a * minus_log2_e * a
         n = rint(p)
         r = p - n
-        far = fma(r, exp2_tail(r), one) * pow2(n) * y
-        far = where(x64 < zero, two - far, far)
-        return f32(where(a > half, far, one - fma(x64, tail(x64 * x64), x64)))
+        y = u * scaled(fma(-six, u, one)) * pow2(n)
+        far = fma(y, r * exp2_tail(r), y)
+        return f32(where(x64 < zero, two - far, far))
 
     return erfc
 
