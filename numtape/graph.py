@@ -15,7 +15,7 @@ from numtape import dtypes
 from numtape.dtypes import dtype
 from numtape.op import Op, refuse_complex
 
-PLAIN = {"abs", "sign", "floor_divide", "truncate_divide", "isnan", "isinf", "isfinite", "signbit", "angle", "real", "imag"}  # in kernels/floatmath.py
+PLAIN = {"abs", "sign", "truncate_divide", "isnan", "isinf", "isfinite", "signbit", "angle", "real", "imag"}  # in kernels/floatmath.py
 COMPLEX = {"c64", "c128"}  # in kernels/complexmath.py
 FULL, ROW = 0, 1  # one value per element, or one per row
 

@@ -222,3 +222,20 @@ def test_zeta_has_no_derivative_by_its_order():
     x, y = nt.tensor([2.0], requires_grad=True), nt.tensor([2.0])
     with pytest.raises(NotImplementedError):
         nt.special.zeta(x, y).backward()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_large_quotients_among_others(kind):
+    """A block of elements that holds one large quotient goes the long way; what is found is exact on either."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(0, 3, 5000).astype(kind) for _ in range(2))
+    x[1500], y[1600], x[4000], y[4001], x[2:5], y[4:7] = 3e30, 1e-30, -1e9, INF, (INF, NAN, 0), 0
+    with np.errstate(all="ignore"):
+        for name, reference in (("fmod", np.fmod), ("remainder", np.remainder), ("floor_divide", np.floor_divide)):
+            for step in (1, 3):
+                a, b = nt.from_numpy(x.copy())[::step], nt.from_numpy(y.copy())[::step]
+                wanted = reference(x[::step], y[::step])
+                if name == "remainder":  # NumPy's of an infinite divisor and the other sign is x; PyTorch's is the divisor
+                    wanted = np.where(np.isinf(y[::step]) & (x[::step] * y[::step] < 0), y[::step], wanted)
+                np.testing.assert_array_equal(getattr(nt, name)(a, b).numpy(), wanted)
+                np.testing.assert_array_equal(getattr(a, name + "_")(b).numpy(), wanted)

@@ -272,21 +272,33 @@ significand = primitive(_emit_significand, lambda x: _split(x)[0], 1)
 nextafter = primitive(_emit_nextafter, lambda x, y: np.nextafter(x, y), 2)  # the next number from x towards y
 
 
+LONG = 8  # the degree from which on a polynomial is computed in two halves
+
+
 def polynomial(T, *coefficients):
-    """The block that evaluates a polynomial of type T by Horner's rule with fma; coefficients from the highest power down."""
-    first, *rest = map(T, coefficients)
+    """The block that evaluates a polynomial of type T by Horner's rule with fma; coefficients from the highest power down.
+
+    A long one is P(x**2) + x Q(x**2) (Estrin, 1960): each step of Horner's rule waits for the one before, and the two halves do not wait for
+    each other (erfinv in float32 9.0 ns an element as one chain, 6.2 as two).
+    """
+    given = [T(c) for c in coefficients]
+    halves = len(given) > LONG
+
+    def combined(x, product, fused, constant):
+        if not halves:
+            return functools.reduce(lambda value, c: fused(value, x, constant(c)), given[1:], constant(given[0]))
+        z = product(x, x)
+        whole, odd = (functools.reduce(lambda value, c: fused(value, z, constant(c)), part[1:], constant(part[0])) for part in (given[-1::-2][::-1], given[-2::-2][::-1]))
+        return fused(odd, x, whole)
 
     def emit(builder, x):
-        fused = builder.module.declare_intrinsic("llvm.fma", (x.type,), ir.FunctionType(x.type, [x.type] * 3))
-        value = x.type(float(first))
-        for c in rest:
-            value = builder.call(fused, (value, x, x.type(float(c))))
-        return value
+        fma = builder.module.declare_intrinsic("llvm.fma", (x.type,), ir.FunctionType(x.type, [x.type] * 3))
+        return combined(x, builder.fmul, lambda *values: builder.call(fma, values), lambda c: x.type(float(c)))
 
     fused_in_python = _fma_f32 if T is np.float32 else _fma_f64
 
     def python(x):
-        return functools.reduce(lambda value, c: fused_in_python(value, x, c), rest, first)
+        return combined(x, lambda a, b: a * b, fused_in_python, lambda c: c)
 
     return primitive(emit, python, 1)
 

@@ -2,7 +2,7 @@
 
 from numtape.kernels._vec_llvm import copysign, fabs
 from numtape.kernels.intrinsics import f32, f64, inline
-from numtape.kernels.vecmath import floor_f32, floor_f64, fmod_f32, fmod_f64, trunc_f32, trunc_f64
+from numtape.kernels.vecmath import trunc_f32, trunc_f64
 
 
 @inline
@@ -77,27 +77,6 @@ def signbit_f64(x):
 
 
 isnan_f64, isinf_f64, isfinite_f64 = isnan_f32, isinf_f32, isfinite_f32
-
-
-@inline
-def floor_divide_f32(x, y):
-    """From the exact remainder, as Python's //, so that 1.0 // 0.1 is 9."""
-    r = fmod_f32(x, y)
-    q = (x - r) / y
-    q = q - f32(1) if r != f32(0) and (r < f32(0)) != (y < f32(0)) else q
-    f = floor_f32(q)
-    f = f + f32(1) if q - f > f32(0.5) else f
-    return x / y if y == f32(0) else f
-
-
-@inline
-def floor_divide_f64(x, y):
-    r = fmod_f64(x, y)
-    q = (x - r) / y
-    q = q - f64(1) if r != f64(0) and (r < f64(0)) != (y < f64(0)) else q
-    f = floor_f64(q)
-    f = f + f64(1) if q - f > f64(0.5) else f
-    return x / y if y == f64(0) else f
 
 
 @inline

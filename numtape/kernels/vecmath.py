@@ -12,11 +12,13 @@
     k0 k0e k1 k1e                                _vec_bessel
     ndtri, igamma igammac (loops)                _vec_incomplete
     zeta polygamma                               _vec_zeta (loops)
-    sqrt rsqrt floor ceil round trunc fma copysign nextafter maximum minimum fmod remainder        here
+    sqrt rsqrt floor ceil round trunc fma copysign nextafter maximum minimum                       here
+    fmod remainder floor_divide, each also as near_...; far_quotient                               here
 
 A function takes and returns scalars of its one type; called in a loop it is inlined and the loop becomes packed instructions, because
-nothing in it branches, looks up a table or calls a library. Exceptions: fmod and remainder call libm for each element, since a
-quotient may have more digits than any fixed number of steps can take off. Each docstring names the error bound; special values (NaN,
+nothing in it branches, looks up a table or calls a library. Exceptions: fmod, remainder and floor_divide call libm for large quotients,
+which may have more digits than any fixed number of steps can take off. `near_fmod` and the like take their place where `far_quotient`
+says that there are none such. Each docstring names the error bound; special values (NaN,
 infinities, signed zeros, denormals) are C's, and NaN goes in and comes out everywhere but where C says otherwise (`pow(nan, 0) == 1`).
 
 Under NUMBA_DISABLE_JIT=1 the same formulas run as Python on NumPy scalars.
@@ -135,7 +137,7 @@ TERNARY = ("fma",)
 
 
 def _instructions(T):
-    zero, one, infinity = T(0), T(1), T(np.inf)
+    zero, half, one, infinity = T(0), T(0.5), T(1), T(np.inf)
     limit = T(2.0 ** (np.finfo(T).nmant - 1))  # below it a quotient that is rounded to a whole number is off by less than one
 
     @llvm.scalar(T)
@@ -194,29 +196,68 @@ def _instructions(T):
         return llvm.minimum(x, y)
 
     @llvm.scalar(T)
-    def fmod(x, y):
-        """x - y * trunc(x / y), exact, with the sign of x.
+    def far_quotient(x, y):
+        """Whether x / y has so many digits that `near_fmod` is not for it."""
+        a, b = llvm.fabs(x), limit * llvm.fabs(y)
+        return (a >= b) & (a < infinity) & (b > zero)
 
-        Where the quotient is a whole number of few enough digits, its rounding may move the rest by one y, which is then put back; each of
-        these rests is a multiple of y's last place below 2|y|, so no step rounds. Larger quotients, and what is not finite, call libm.
+    @llvm.scalar(T)
+    def near_fmod(x, y):
+        """x - y * trunc(x / y), exact, with the sign of x, where the quotient has few enough digits.
+
+        Its rounding may move the rest by one y, which is then put back; each of these rests is a multiple of y's last place below 2|y|,
+        so no step rounds.
         """
         a, b = llvm.fabs(x), llvm.fabs(y)
         q = a / b
-        if q < limit and b < infinity:
-            q = llvm.trunc(q)
-            r = llvm.fma(-q, b, a)
-            r = r + b if r < zero else r
-            r = r - b if r >= b else r
-            return llvm.copysign(r, x)
-        return llvm.fmod(x, y)
+        r = llvm.fma(-llvm.trunc(q), b, a)
+        r = llvm.where(r < zero, r + b, r)
+        r = llvm.where(r >= b, r - b, r)
+        return llvm.copysign(llvm.where(a < b, a, r), x)
+
+    @llvm.scalar(T)
+    def fmod(x, y):
+        """x - y * trunc(x / y), exact, with the sign of x. Calls libm where the quotient is large."""
+        if far_quotient(x, y):
+            return llvm.fmod(x, y)
+        return near_fmod(x, y)
+
+    @llvm.scalar(T, helper=True)
+    def towards(r, y):
+        """The rest r of a division by y with the sign of y."""
+        return llvm.where((r != zero) & ((r < zero) != (y < zero)), r + y, r)
+
+    @llvm.scalar(T)
+    def near_remainder(x, y):
+        """x - y * floor(x / y) with the sign of y, where `near_fmod` can take its place."""
+        return towards(near_fmod(x, y), y)
 
     @llvm.scalar(T)
     def remainder(x, y):
-        """x - y * floor(x / y) with the sign of y, as Python's % and torch.remainder. Calls libm."""
-        r = llvm.fmod(x, y)
-        return llvm.where((r != zero) & ((r < zero) != (y < zero)), r + y, r)
+        """x - y * floor(x / y) with the sign of y, as Python's % and torch.remainder. Calls libm where the quotient is large."""
+        return towards(fmod(x, y), y)
 
-    return sqrt, rsqrt, floor, ceil, round, trunc, fma, copysign, nextafter, maximum, minimum, fmod, remainder
+    @llvm.scalar(T, helper=True)
+    def quotient_of(r, x, y):
+        """x // y of the exact rest r, with the sign of x, as Python's, so that 1.0 // 0.1 is 9."""
+        q = (x - r) / y
+        q = llvm.where((r != zero) & ((r < zero) != (y < zero)), q - one, q)
+        f = llvm.floor(q)
+        f = llvm.where(q - f > half, f + one, f)
+        return llvm.where(y == zero, x / y, f)
+
+    @llvm.scalar(T)
+    def near_floor_divide(x, y):
+        """The quotient that belongs to `near_remainder`."""
+        return quotient_of(near_fmod(x, y), x, y)
+
+    @llvm.scalar(T)
+    def floor_divide(x, y):
+        """The quotient that belongs to `remainder`, a whole number."""
+        return quotient_of(fmod(x, y), x, y)
+
+    found = sqrt, rsqrt, floor, ceil, round, trunc, fma, copysign, nextafter, maximum, minimum, fmod, remainder, floor_divide
+    return *found, far_quotient, near_fmod, near_remainder, near_floor_divide
 
 
 (
@@ -233,6 +274,11 @@ def _instructions(T):
     minimum_f32,
     fmod_f32,
     remainder_f32,
+    floor_divide_f32,
+    far_quotient_f32,
+    near_fmod_f32,
+    near_remainder_f32,
+    near_floor_divide_f32,
 ) = _instructions(np.float32)
 (
     sqrt_f64,
@@ -248,4 +294,9 @@ def _instructions(T):
     minimum_f64,
     fmod_f64,
     remainder_f64,
+    floor_divide_f64,
+    far_quotient_f64,
+    near_fmod_f64,
+    near_remainder_f64,
+    near_floor_divide_f64,
 ) = _instructions(np.float64)
