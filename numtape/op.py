@@ -25,6 +25,7 @@ class Op:
 
     __slots__ = (
         "aliases",
+        "calls",
         "defaults",
         "doc",
         "domain",
@@ -77,6 +78,7 @@ class Op:
         self.functional = traits.pop("functional", False)
         self.traits = traits
         self.plans: dict[Any, Any] = {}
+        self.calls: Any = None  # what `dispatch.elementwise.evaluate` remembers of them
         dtypes.on_new_default.append(self.plans.clear)
         self.pullbacks: dict[int, Op] = {}
         self.scalar: Any = None  # the parsed scalar function, made when first needed

@@ -484,10 +484,24 @@ def from_array(array: np.ndarray) -> Tensor:
 
 def share_array(array: np.ndarray) -> Tensor:
     """A tensor over the memory of a NumPy array."""
+    key = array.dtype, array.shape, array.strides
+    spec = _shared.get(key)
+    if spec is None:
+        spec = _spec_of_array(array)
+        if len(_shared) > 4096:
+            _shared.clear()
+        _shared[key] = spec
+    return make(storage.of_array(array), spec)
+
+
+_shared: dict = {}  # (NumPy's dtype, shape, strides) -> spec
+
+
+def _spec_of_array(array: np.ndarray) -> Spec:
     kind = dtypes.of_numpy(array.dtype)
     if any(s < 0 for s in array.strides):
         raise ValueError("from_numpy: arrays with negative strides cannot be shared; copy it first with array.copy()")
     if any(s % kind.itemsize for s in array.strides) or not array.dtype.isnative:
         raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
     strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
-    return make(storage.of_array(array), spec_of(kind, cpu, array.shape, strides))
+    return spec_of(kind, cpu, array.shape, strides)

@@ -72,7 +72,7 @@ TWO = "same device"
         lambda c, h: F.mse_loss(c, h),
         lambda c, h: F.linear(c, h.unsqueeze(0)),
         lambda c, h: F.layer_norm(c, (2,), h, h),
-        lambda c, h: nt._fused_sgd_(h, h.clone(), c, 0.1, 0.9),
+        lambda c, h: nt._fused_sgd_([h, h.clone(), c], 0.1, 0.9),
     ],
 )
 def test_mixed_devices_are_refused(call):
@@ -169,4 +169,4 @@ def test_a_consumer_that_refuses_gives_the_memory_back():
 @pytest.mark.parametrize("aliased", [lambda p: (p, p, p.clone()), lambda p: (p[:4], p[4:], p[2:6])])
 def test_updates_refuse_shared_memory(aliased):
     with pytest.raises(RuntimeError, match="shares memory"):
-        nt._fused_sgd_(*aliased(nt.ones(8)), 0.1, 0.9)
+        nt._fused_sgd_([*aliased(nt.ones(8))], 0.1, 0.9)

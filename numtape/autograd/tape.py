@@ -9,7 +9,6 @@ Tensors are met by protocol here (`+`, `add_`, `clone`, their underscored fields
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from heapq import heappop, heappush
 from sys import getrefcount
@@ -100,7 +99,7 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
             gradient = pending.pop(node)
             if node.rare is not None:
                 gradient = _observe(node, gradient, create_graph)
-            if node in targets:
+            if targets and node in targets:
                 targets[node] = gradient
                 if cut or not any(e in needed for e in node.inputs if e is not None):
                     continue
@@ -143,11 +142,11 @@ def backward(roots, gradients, *, retain_graph, create_graph, inputs=None, accum
                 node.release()
         for leaf in list(pending):  # what is left are leaves
             gradient = pending.pop(leaf)
-            if gradient.shape != leaf.shape:
+            if (gradient._spec.shape != leaf._spec.shape) if pull is None else gradient.shape != leaf.shape:
                 raise RuntimeError(f"a derivative rule returned a gradient of shape {tuple(gradient.shape)} for a leaf of shape {tuple(leaf.shape)}")
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)
-            if leaf in targets:
+            if targets and leaf in targets:
                 targets[leaf] = gradient
             if accumulate:
                 _accumulate(leaf, gradient, create_graph)
@@ -230,6 +229,8 @@ def _check_nan(node, parts) -> None:
 
 def _blame(node, problem) -> None:
     """Say where the forward calls were made whose derivative failed."""
+    import traceback
+
     said, current = "", node
     while current is not None and current.note("trace"):
         what = "The forward call that was recorded" if current is node else f"It was recorded while the derivative of {current.name()} ran, whose forward call was"

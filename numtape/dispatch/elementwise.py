@@ -14,13 +14,13 @@ from numtape.device import cpu
 from numtape.dispatch import derive
 from numtape.graph import Symbol
 from numtape.kernels import pattern, placing
+from numtape.kernels.cpu.calls import remembering
 from numtape.kernels.cpu.driver import launch_new
 from numtape.op import Op, promoted, refuse_complex
 from numtape.spec import Spec, spec_of
 from numtape.tensor import Tensor, alias, empty, from_array, make
 
 PLANS = 4096  # plans kept per op
-_new = object.__new__
 
 
 class Plan:
@@ -166,6 +166,12 @@ def check_complex(op: Op, args: tuple) -> None:
 
 def evaluate(op: Op, values: list) -> Tensor:
     """`call` for plain tensors and numbers when nothing is recorded: the backward walk's way to a kernel."""
+    if op.calls is None:
+        op.calls = remembering(len(values), unconnected=True)
+    known, learn = op.calls
+    t = known(*values)
+    if t is not None:
+        return t
     key = []
     operands = []
     numbers = None
@@ -185,6 +191,7 @@ def evaluate(op: Op, values: list) -> Tensor:
     plan = op.plans.get(tuple(key))
     if plan is None or not plan.table:
         return call(op, values)
+    learn(values, plan.spec, plan, table=plan.table)
     return make(launch_new(plan.table, *operands) if numbers is None else launch_new(plan.table, *operands, *numbers), plan.spec)
 
 
@@ -372,39 +379,21 @@ def pull(node, gradient):
         out = alias(saved[-1])
         out._node, out._requires_grad = node, True
         saved = [*saved[:-1], out]
-    gradients = []
-    i = 0
-    for edge in node.inputs:
+    gradients: list = []
+    for i, edge in enumerate(node.inputs):
         if edge is None:
             gradients.append(None)
+            continue
+        rule, places, same = op.recipes[i]
+        if same:
+            gradients.append(gradient)
+        elif recording:
+            gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
+        elif i == 0 and edge is node.inputs[-1] and len(node.inputs) == 2 and op.recipes[1] is not None:
+            rule_op, places = _both(op)  # x op x: the sum of the two gradients in one kernel
+            return [evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]), None]
         else:
-            rule, places, same = op.recipes[i]
-            if same:
-                gradients.append(gradient)
-            elif recording:
-                gradients.append(rule(*[gradient if k < 0 else saved[k] for k in places]))
-            else:
-                rule_op = op.pullbacks.get(i) or pullback(op, i)
-                if i == 0 and edge is node.inputs[-1] and len(node.inputs) == 2 and op.recipes[1] is not None:
-                    rule_op, places = _both(op)  # x op x: the sum of the two gradients in one kernel
-                    gradients.append(evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]))
-                    gradients.append(None)
-                    break
-                if len(places) == 2:  # g and one more: nearly always
-                    first, second = places
-                    u, v = gradient if first < 0 else saved[first], gradient if second < 0 else saved[second]
-                    if isinstance(v, Tensor):
-                        plan = rule_op.plans.get((u._spec, v._spec))
-                        if plan is not None and plan.table:
-                            t = _new(Tensor)
-                            t._storage = memory = launch_new(plan.table, u._address, v._address)
-                            t._address, t._spec = memory.address, plan.spec
-                            t._requires_grad, t._node, t._base = False, None, None
-                            gradients.append(t)
-                            i += 1
-                            continue
-                gradients.append(evaluate(rule_op, [gradient if k < 0 else saved[k] for k in places]))
-        i += 1
+            gradients.append(evaluate(op.pullbacks.get(i) or pullback(op, i), [gradient if k < 0 else saved[k] for k in places]))
     return gradients
 
 

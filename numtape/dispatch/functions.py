@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtape import dtypes, layout
 from numtape.autograd import mode, tape
 from numtape.dispatch import elementwise, forward, inplace, rows  # noqa: F401  (forward adds itself to the pulls)
 from numtape.graph import FULL, Symbol
+from numtape.kernels.cpu.calls import forget, introduce, remembering
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import Op
 from numtape.tensor import Tensor, make
@@ -19,105 +21,111 @@ _state = mode.state
 _OPERANDS = (Tensor, Symbol, int, float, complex, np.number, np.bool_)
 _NUMBERS = (int, float, complex, np.number, np.bool_)
 PUBLIC = {"x": "input", "y": "other"}
+dtypes.on_new_default.append(forget)
+introduce(Tensor)
 
 
 def unary(op: Op):
-    """The function of an op of one tensor; the common call is one look-up and one launch."""
-    plans, call = op.plans, elementwise.call
+    """The function of an op of one tensor; a call like one before is one built-in."""
+    known, learn = remembering(1, completes=True)
 
     def function(input, *, out=None):
         if out is not None:
             return inplace.call_out(op, (input,), out)
-        try:
-            plan = plans[(input._spec,)]
-        except (AttributeError, KeyError):
-            if input is None or isinstance(input, (int, float)):
-                raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}") from None
-            return call(op, (input,))
-        base = input._base
-        recorded = (input._requires_grad or base is not None and base._requires_grad) and _state.enabled
-        if not plan.table or recorded and not plan.direct:
-            return call(op, (input,))
-        t = _new(Tensor)
-        t._storage = memory = launch_new(plan.table, input._address)
-        t._address, t._spec = memory.address, plan.spec
-        t._requires_grad, t._node, t._base = False, None, None
-        if recorded and op.vjp and plan.spec.dtype.differentiable:
-            edge = input._node or input if base is None else tape.edge_of(input)
-            if edge is not None:
-                keeps_input, keeps_result = op.masks.get(1) or op.mask(1)
-                node = _node(op, (edge,), t)
-                if keeps_input:
-                    node.saved, node.versions = [input], [input._storage.version]
-                else:
-                    node.saved, node.versions = [None], [None]
-                if keeps_result:
-                    node.saved.append(_twin(t))
-                    node.versions.append(0)
-                if _state.watched:
-                    tape.watch(node)
+        t = known(input)
+        if t is not None:
+            if t._requires_grad:
+                note_unary(op, input, t)
+            return t
+        if input is None or isinstance(input, (int, float)):
+            raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        t = elementwise.call(op, (input,))
+        _learn_plan(learn, op.plans.get((getattr(input, "_spec", None),)), (input,))
         return t
 
     return function
 
 
+def _learn_plan(learn, plan, args) -> None:
+    if plan is not None and plan.table:
+        learn(args, plan.spec, plan, table=plan.table, direct=plan.direct)
+
+
+def note_unary(op: Op, input, t) -> None:
+    """Put a result on the tape that was made by a known call, and requires grad for now."""
+    t._requires_grad = False
+    if not _state.enabled or not op.vjp or not t._spec.dtype.differentiable:
+        return
+    edge = input._node or input if input._base is None else tape.edge_of(input)
+    if edge is None:
+        return
+    keeps_input, keeps_result = op.masks.get(1) or op.mask(1)
+    node = _node(op, (edge,), t)
+    if keeps_input:
+        node.saved, node.versions = [input], [input._storage.version]
+    else:
+        node.saved, node.versions = [None], [None]
+    if keeps_result:
+        node.saved.append(_twin(t))
+        node.versions.append(0)
+    if _state.watched:
+        tape.watch(node)
+
+
 def binary(op: Op):
-    """The function of an op of two operands; known specs (or a tensor and a number) go straight to the launch."""
-    plans, call, masks, name, pull = op.plans, elementwise.call, op.masks, op.name, elementwise.pull
+    """The function of an op of two operands; a call with known specs (or a tensor and a number) is one built-in."""
+    plans, masks, name, pull = op.plans, op.masks, op.name, elementwise.pull
+    known, learn = remembering(2, completes=True)
 
     def run(input, other):
-        kind = type(other)
-        number = kind is float or kind is int
-        try:
-            base = input._base
-            recorded = input._requires_grad or base is not None and base._requires_grad
-            if number:
-                plan = plans[input._spec, kind]
+        t = known(input, other)
+        if t is None:
+            return anew(input, other)
+        if not t._requires_grad:
+            return t
+        t._requires_grad = False
+        if not _state.enabled or not op.vjp or not t._spec.dtype.differentiable:
+            return t
+        if isinstance(input, Tensor) and (input._requires_grad or input._base is not None):
+            left = input._node or input if input._base is None else tape.edge_of(input)
+            differentiated = 0 if left is None else 1
+        else:
+            left, differentiated = None, 0
+        number = type(other) is float or type(other) is int
+        if not number and (other._requires_grad or other._base is not None):
+            right = other._node or other if other._base is None else tape.edge_of(other)
+            differentiated += 0 if right is None else 2
+        else:
+            right = None
+        if differentiated:
+            t._node = node = _new(Node)
+            t._requires_grad = True
+            node.seq = _next()
+            node.label, node.inputs, node.pull, node.op, node.spec, node.rare = name, (left, right), pull, op, t._spec, None
+            keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
+            if keeps_left or keeps_right or keeps_result:
+                node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
+                node.versions = versions = [
+                    input._storage.version if keeps_left else None,
+                    other._storage.version if keeps_right and not number else None,
+                ]
+                if keeps_result:
+                    saved.append(_twin(t))
+                    versions.append(0)
             else:
-                plan = plans[input._spec, other._spec]
-                if not recorded:
-                    base = other._base
-                    recorded = other._requires_grad or base is not None and base._requires_grad
-            if not plan.table or recorded and not plan.direct:
-                return call(op, (input, other))
-            memory = launch_new(plan.table, input._address, other if number else other._address)
-        except (AttributeError, KeyError, OverflowError, MemoryError):
-            # a new combination, or an error to be worded there
-            if isinstance(input, _NUMBERS) and isinstance(other, _NUMBERS):
-                raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}") from None
-            return call(op, (input, other)) if isinstance(other, _OPERANDS) else NotImplemented
-        t = _new(Tensor)
-        t._storage = memory
-        t._address, t._spec = memory.address, plan.spec
-        t._requires_grad, t._node, t._base = False, None, None
-        if recorded and _state.enabled and op.vjp and plan.spec.dtype.differentiable:
-            differentiated = 0
-            left = right = None
-            if input._requires_grad or input._base is not None:
-                left = input._node or input if input._base is None else tape.edge_of(input)
-                differentiated = 0 if left is None else 1
-            if not number and (other._requires_grad or other._base is not None):
-                right = other._node or other if other._base is None else tape.edge_of(other)
-                differentiated += 0 if right is None else 2
-            if differentiated:
-                t._node = node = _new(Node)
-                t._requires_grad = True
-                node.seq = _next()
-                node.label, node.inputs, node.pull, node.op, node.spec, node.rare = name, (left, right), pull, op, plan.spec, None
-                keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
-                if keeps_left or keeps_right or keeps_result:
-                    node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
-                    node.versions = versions = [
-                        input._storage.version if keeps_left else None,
-                        other._storage.version if keeps_right and not number else None,
-                    ]
-                    if keeps_result:
-                        saved.append(_twin(t))
-                        versions.append(0)
-                else:
-                    node.saved, node.versions = (None, other) if number else _NEITHER, None
-                if _state.watched:
-                    tape.watch(node)
+                node.saved, node.versions = (None, other) if number else _NEITHER, None
+            if _state.watched:
+                tape.watch(node)
+        return t
+
+    def anew(input, other):
+        """A call of a new kind, or with an error to be worded."""
+        if isinstance(input, _NUMBERS) and isinstance(other, _NUMBERS):
+            raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        t = elementwise.call(op, (input, other))
+        _learn_plan(learn, plans.get((getattr(input, "_spec", type(input)), getattr(other, "_spec", type(other)))), (input, other))
         return t
 
     def function(input, other, *, out=None):
@@ -246,13 +254,11 @@ def reflected(op: Op):
 
 def reducing(op: Op):
     """The function of a reduction: (input, dim=None, keepdim=False, *, dtype=None)."""
-    from numtape import dtypes, layout
-
-    plans: dict = {}
+    known = Reductions(op)
 
     def function(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
         if dtype is None and out is None and axis is None and keepdims is None:
-            t = known_reduction(op, plans, input, dim, keepdim)
+            t = known(input, dim, keepdim)
             if t is not None:
                 return t
         if isinstance(input, Symbol):
@@ -274,7 +280,7 @@ def reducing(op: Op):
             if dim is None:
                 raise RuntimeError(str(problem)) from None
             raise
-        learn_reduction(op, plans, input, (input._spec, dims, keepdim, (FULL,)), dim, dims, keepdim)
+        known.learn((input._spec, dims, keepdim, (FULL,)), input, dim, dims, keepdim)
         if dtype is not None:  # added up in int64, returned as asked
             result = result.to(dtype)
         return result if out is None else into(op.name, result, out)
@@ -282,28 +288,43 @@ def reducing(op: Op):
     return function
 
 
-def known_reduction(op: Op, plans: dict, input, dim, keepdim) -> Tensor | None:
-    """A reduction whose plan is known for this spec and dim, and whose rule (if it is recorded) needs nothing saved."""
-    try:
-        plan, dims = plans[input._spec, dim, keepdim]
-    except (AttributeError, KeyError, TypeError):  # a new combination, a symbol, or dims as a list
-        return None
-    recorded = (input._requires_grad or input._base is not None and input._base._requires_grad) and _state.enabled
-    if recorded and not op.traits.get("linear"):
-        return None
-    t = make(launch_new(plan.table, input._address), plan.spec)
-    if plan.second is not None:
-        t = plan.second(t)
-    return rows.note_linear(op, input, t, dims, len(op.names)) if recorded else t
+class Reductions:
+    """The calls of a reduction that are known, by spec and dim; what is recorded is known if its rule needs nothing saved."""
 
+    def __init__(self, op: Op):
+        self.op, self.linear = op, bool(op.traits.get("linear"))
+        self.dims: dict = {}  # (number of dims, dim as given) -> the dims
+        self.plans: dict = {}  # those of two launches
+        self.known, self._learn = remembering(1, completes=self.linear)
 
-def learn_reduction(op: Op, plans: dict, input, key, dim, dims, keepdim) -> None:
-    """Remember the plan that a reduction was just run with, for `known_reduction`."""
-    plan = op.plans.get(key)
-    if plan is not None and plan.table and not isinstance(dim, list):
-        if len(plans) > 4096:
-            plans.clear()
-        plans[input._spec, dim, keepdim] = plan, dims
+    def __call__(self, input, dim, keepdim) -> Tensor | None:
+        t = self.known(input, dim, keepdim)
+        if t is None:
+            try:
+                plan = self.plans[input._spec, dim, keepdim]
+            except (AttributeError, KeyError, TypeError):  # a new combination, a symbol, or dims as a list
+                return None
+            recorded = (input._requires_grad or input._base is not None and input._base._requires_grad) and _state.enabled
+            if recorded and not self.linear:
+                return None
+            t = plan.second(make(launch_new(plan.table, input._address), plan.spec))
+        elif t._requires_grad:
+            t._requires_grad, recorded = False, _state.enabled
+        else:
+            return t
+        return rows.note_linear(self.op, input, t, self.dims[input._spec.ndim, dim], len(self.op.names)) if recorded else t
+
+    def learn(self, key, input, dim, dims, keepdim) -> None:
+        """Remember the plan that a reduction was just run with."""
+        plan = self.op.plans.get(key)
+        if plan is not None and plan.table and not isinstance(dim, list):
+            self.dims[input._spec.ndim, dim] = dims
+            if plan.second is None:
+                self._learn((input, dim, keepdim), plan.spec, plan, table=plan.table, direct=True)
+            else:
+                if len(self.plans) > 4096:
+                    self.plans.clear()
+                self.plans[input._spec, dim, keepdim] = plan
 
 
 def into(name: str, result: Tensor, out: Tensor) -> Tensor:

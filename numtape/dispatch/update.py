@@ -5,11 +5,15 @@ An update is a formula of elementwise ops that returns the new values of its fir
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtape import graph, layout
 from numtape.autograd import mode, tape
+from numtape.device import cpu
 from numtape.dispatch import elementwise
 from numtape.dispatch.inplace import overlaps
 from numtape.kernels import pattern, placing
+from numtape.kernels.cpu.calls import update_rows
 from numtape.kernels.cpu.driver import launch
 from numtape.op import rule_names
 from numtape.tensor import Tensor
@@ -82,3 +86,40 @@ class Update:
             table = pattern(changed[0].device, "elementwise").table
             more = list(zip(others, texts[1:]))
             return table(self.name, signature, printer.imports(), out, inputs, codes, lines, texts[0], sizes, steps, 0, more), len(specs)
+
+
+class Rows:
+    """Several sets of tensors that an update changes with the same numbers, such as all parameters of a group, by one call.
+
+    What was laid out for the last call serves the next, if the tensors are of the same specs.
+    """
+
+    def __init__(self, update: Update, width: int):
+        self.update, self.width = update, width
+        self.kinds: list = []  # of the settings: the type of a number, any other as it is
+        self.words = self.kept = None
+        self.address = 0
+
+    def __call__(self, tensors: list, settings: tuple) -> None:
+        """tensors: the rows, one after the other. settings: the other arguments of the update."""
+        kinds = [type(a) if type(a) is float else a for a in settings]
+        if self.address and kinds == self.kinds and update_rows(self.address, tensors, *[a for a in settings if type(a) is float]):
+            return
+        rows = [tensors[i : i + self.width] for i in range(0, len(tensors), self.width)]
+        for row in rows:
+            self.update(*row, *settings)
+        self._prepare(rows, settings, kinds)
+
+    def _prepare(self, rows: list, settings: tuple, kinds: list) -> None:
+        name = self.update.name
+        words, self.address, self.kinds, self.kept = [len(rows), self.width, self.update.targets, id(name)], 0, kinds, [name]
+        for row in rows:
+            key, _, _, _ = elementwise.scan(self.update, (*row, *settings))
+            table, tensors = self.update.plans.get(key, (None, 0))
+            if table is None or tensors != self.width or row[0]._spec.device is not cpu:
+                return
+            specs = [t._spec for t in row]
+            words += [table.address, *map(id, specs)]
+            self.kept += [table, specs]
+        self.words = np.array(words, np.int64)
+        self.address = self.words.ctypes.data

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
-import pathlib
 import stat
 import sys
 import time
+from typing import TYPE_CHECKING
 
-import llvmlite
-import llvmlite.binding as llvm
+if TYPE_CHECKING:
+    import pathlib
 
 MAGIC = b"numtape-object-1\n"
 MEGABYTES, DAYS = 256, 90
@@ -35,10 +34,18 @@ _written = 0
 @functools.cache
 def fingerprint() -> str:
     """What compiled code depends on besides its own text: our kernel library, the compilers, the CPU."""
+    import hashlib  # what only a process that runs a kernel needs is not imported at the top: 0.07 s
+
+    import llvmlite
+    import llvmlite.binding as llvm
+
     digest = hashlib.sha256()
-    here = pathlib.Path(__file__).parent
-    for path in sorted(here.glob("*.py")) + sorted((here / "cpu").glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    here = os.path.dirname(__file__)
+    for where in (here, os.path.join(here, "cpu")):
+        for name in sorted(os.listdir(where)):
+            if name.endswith(".py"):
+                with open(os.path.join(where, name), "rb") as file:
+                    digest.update(name.encode() + b"\0" + file.read())
     features = llvm.get_host_cpu_features().flatten()
     digest.update(f"{llvmlite.__version__} {_numba_version()} {llvm.get_host_cpu_name()} {features} {sys.byteorder}".encode())
     return digest.hexdigest()
@@ -48,6 +55,9 @@ def _numba_version() -> str:
     """Numba's version without importing it (0.2 s)."""
     if "numba" in sys.modules:
         return sys.modules["numba"].__version__
+    import hashlib
+    import pathlib
+
     for folder in sys.path:
         path = pathlib.Path(folder or ".") / "numba" / "_version.py"
         if path.is_file():
@@ -58,6 +68,8 @@ def _numba_version() -> str:
 @functools.cache
 def folder() -> pathlib.Path | None:
     """The cache folder, made if need be and checked to be private to its owner; None when there is none."""
+    import pathlib
+
     named = os.environ.get("NUMTAPE_CACHE")
     if named in ("off", "0", "none"):
         return None
@@ -81,11 +93,15 @@ def folder() -> pathlib.Path | None:
 
 def key_of(text: str) -> str:
     """The name of a kernel: a hash of its text and of all it depends on."""
+    import hashlib
+
     return hashlib.sha256(f"{fingerprint()}\0{text}".encode()).hexdigest()[:32]
 
 
 def read(key: str) -> bytes | None:
     """The object code stored under `key`, or None if there is none or it is broken."""
+    import hashlib
+
     if (where := folder()) is None:
         return None
     path = where / f"{key}.o"
@@ -104,6 +120,8 @@ def read(key: str) -> bytes | None:
 
 def write(key: str, text: str, code: bytes) -> None:
     """Store a kernel's text and object code; failing to is not an error."""
+    import hashlib
+
     if (where := folder()) is None:
         return
     _write_whole(where / f"{key}.py", text.encode())

@@ -53,6 +53,6 @@ from numtape.ops import (
     view,
 )
 
-FUSED = {"_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
+FUSED = {"_descend_": optimize._descend_, "_fused_sgd_": optimize._fused_sgd_, "_fused_adam_": optimize._fused_adam_}
 PUBLIC = shaping.FUNCTIONS | methods.install() | ask.PUBLIC | complex.PUBLIC | lu.PUBLIC | FUSED
 numpy_protocol.install()

@@ -8,7 +8,7 @@ import numpy as np
 
 from numtape import dtypes
 from numtape.autograd.tape import needs_grad
-from numtape.device import placed, wanted
+from numtape.device import cpu, placed, wanted
 from numtape.dispatch import elementwise, inplace
 from numtape.dispatch.functions import into
 from numtape.kernels import pattern, placing
@@ -19,10 +19,12 @@ from numtape.ops.arithmetic import zero
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import Spec, spec_of
+from numtape.tensor import _READ as CELLS
 from numtape.tensor import Tensor, alias, from_array, share_array
 from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int
+_NUMBERS = {float, bool, int}
 
 
 def _kind(op, dtype):
@@ -36,6 +38,25 @@ def _spec(op: str, shape, dtype, device) -> Spec:
     if math.prod(shape) * kind.itemsize >= 2**63:
         raise RuntimeError(f"{op}: invalid size, the tensor of shape {list(shape)} would be larger than any memory")
     return spec_of(kind, wanted(device), tuple(shape))
+
+
+def _sized(op: str, size: tuple, dtype, device) -> Spec:
+    """The spec of a new tensor whose sizes are given as f(2, 3) or f((2, 3))."""
+    for n in size:
+        if type(n) is not _py_int:
+            return _spec(op, sizes_of(op, size), dtype, device)
+    key = size, dtypes.get_default_dtype() if dtype is None else dtype, device
+    found = _specs.get(key)
+    if found is None or device is None and wanted(None) is not found.device:
+        found = _spec(op, size, dtype, device)
+        if found.device is cpu:
+            if len(_specs) > 4096:
+                _specs.clear()
+            _specs[key] = found
+    return found
+
+
+_specs: dict = {}  # (sizes, dtype, device as given) -> spec on the CPU
 
 
 def _finish(t: Tensor, requires_grad) -> Tensor:
@@ -123,7 +144,7 @@ def _filled(spec, value, op) -> Tensor:
     t = empty_of_spec(spec, op)
     key = spec, type(value)
     table = _fills.get(key)
-    if table is None or spec.dtype.category == dtypes.INT:
+    if table is None or spec.dtype.category == dtypes.INT and not 0 <= value <= 1:
         fill_(t, value)
         plan = _fill.plans.get(elementwise.scan(_fill, (t, value), t)[0])
         if plan is not None and plan.table:
@@ -149,7 +170,7 @@ def empty(*size, dtype=None, device=None, requires_grad=False, layout=None, memo
         if memory_format.name == "preserve_format":
             raise RuntimeError("empty: unsupported memory format preserve_format: there is nothing to preserve")
         return _finish(empty_of_spec(spec_of(spec.dtype, spec.device, spec.shape, format_strides("empty", memory_format, spec.shape)), "empty"), requires_grad)
-    return _finish(empty_of_spec(_spec("empty", sizes_of("empty", size), dtype, device), "empty"), requires_grad)
+    return _finish(empty_of_spec(_sized("empty", size, dtype, device), "empty"), requires_grad)
 
 
 @composite(creation=True)
@@ -157,7 +178,7 @@ def zeros(*size, dtype=None, device=None, requires_grad=False, layout=None, out=
     "A tensor of zeros."
     if rare or out is not None:
         return rarely(zeros, size, out, dtype, device, requires_grad, rare)
-    return _finish(_filled(_spec("zeros", sizes_of("zeros", size), dtype, device), 0, "zeros"), requires_grad)
+    return _finish(_filled(_sized("zeros", size, dtype, device), 0, "zeros"), requires_grad)
 
 
 @composite(creation=True)
@@ -165,7 +186,7 @@ def ones(*size, dtype=None, device=None, requires_grad=False, layout=None, out=N
     "A tensor of ones."
     if rare or out is not None:
         return rarely(ones, size, out, dtype, device, requires_grad, rare)
-    return _finish(_filled(_spec("ones", sizes_of("ones", size), dtype, device), 1, "ones"), requires_grad)
+    return _finish(_filled(_sized("ones", size, dtype, device), 1, "ones"), requires_grad)
 
 
 @composite(creation=True)
@@ -183,6 +204,8 @@ def _like_spec(op, x, dtype, device, memory_format=None):
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}(): argument 'input' must be Tensor, not {type(x).__name__}")
     s = x._spec
+    if dtype is None and device is None and memory_format is None and s.contiguous:
+        return spec_of(s.dtype, s.device, s.shape)
     kind = s.dtype if dtype is None else dtypes.check(op, dtype)
     strides = None if memory_format is None else format_strides(op, memory_format, s.shape)
     return spec_of(kind, s.device if device is None else placed(device), s.shape, strides or output_strides(s.shape, [(s.shape, s.strides)]))
@@ -254,8 +277,9 @@ def _array_of(op: str, data, kind):
         if array.dtype.kind == "f" and array.size and (kind is None or kind.category == dtypes.INT) and np.abs(array).max() >= 2.0**53:
             array = _whole(op, _plain(data), array, kind)  # NumPy takes ints beyond int64 as floats
         if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                array = array.astype(dtypes.get_default_dtype().numpy or np.float32) if kind is None else array
+            if kind is None:
+                with np.errstate(over="ignore"):
+                    array = array.astype(dtypes.get_default_dtype().numpy or np.float32)
         elif array.dtype.kind == "c":
             array = array.astype(dtypes.get_default_dtype().to_complex().numpy) if kind is None else array
         elif array.dtype == np.uint64 and kind is not dtypes.uint64:
@@ -292,8 +316,24 @@ def _of_card(data):
     return from_cuda_array(data, placed("cuda").index if number is None else int(number))
 
 
+def _of_number(value, kind, device) -> Tensor | None:
+    """A Python number as a tensor without dims; None where it takes more than writing it down."""
+    if kind is None:
+        kind = dtypes.get_default_dtype() if type(value) is _py_float else dtypes.bool if type(value) is _py_bool else dtypes.int64
+    cell = CELLS.get(kind.code)
+    if device is not cpu or cell is None or not (kind is dtypes.bool and type(value) is _py_bool or kind.is_floating_point or kind is dtypes.int64 and type(value) is _py_int):
+        return None
+    if type(value) is _py_int and not -(2**53) <= value <= 2**53:
+        return None
+    out = empty_of_spec(spec_of(kind, cpu, ()), "tensor")
+    cell.from_address(out._address).value = value
+    return out
+
+
 def _plain(data):
     """Tensors inside sequences as Python numbers and lists."""
+    if type(data) in (list, tuple) and _NUMBERS.issuperset(map(type, data)):
+        return data
     if isinstance(data, Tensor):
         return data.detach().cpu().numpy()
     if isinstance(data, (list, tuple)) and any(isinstance(v, (list, tuple, Tensor)) for v in data):
@@ -305,6 +345,10 @@ def _plain(data):
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     "A new tensor with a copy of `data`: numbers, nested sequences, an array or a tensor."
     kind = None if dtype is None else dtypes.check("tensor", dtype)
+    if type(data) in (_py_float, _py_int, _py_bool):
+        out = _of_number(data, kind, wanted(device))
+        if out is not None:
+            return _finish(out, requires_grad)
     if isinstance(data, Tensor):
         return _finish(data.detach().to(device, kind, copy=True), requires_grad)
     if hasattr(data, "__cuda_array_interface__"):

@@ -11,6 +11,7 @@ from numtape.dispatch import elementwise
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded, wanted
 from numtape.kernels import pattern, placing
+from numtape.kernels.cpu.calls import remembering
 from numtape.kernels.cpu.driver import launch, launch_new
 from numtape.op import TABLE
 from numtape.ops.complex import adjoint_of, conj, imag, real, times_i, view_as_complex, view_as_real
@@ -96,7 +97,14 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """The recorded product over equal batch shapes; of halves as float32, rounded at the end."""
     if a._spec.dtype.is_half:
         return matrix_product(a.float(), b.float()).to(a._spec.dtype)
-    out = _product(a, b)
+    out = _known_product(a, b)
+    if out is None:
+        out = _product(a, b)
+        table, spec = _plans.get((a._spec, b._spec), (None, None))
+        if table is not None:
+            _learn_product((a, b), spec, table, table=table.address, direct=True)
+    else:
+        out._requires_grad = False
     if wanted(a, b):
         recorded(out, "matmul", (a, b), _pull_product, save=_kept(a, b))
     return out
@@ -127,18 +135,24 @@ def _inner(name, x, y, k, n):
         )
 
 
+_known_product, _learn_product = remembering(2, completes=True)
+_known_linear, _learn_linear = remembering(3, completes=True)
+
+
+def _complete(out: Tensor, name: str, inputs: tuple, pull, save: tuple) -> None:
+    """Record a known call that found an operand to require grad."""
+    out._requires_grad = False
+    recorded(out, name, inputs, pull, save)
+
+
 @composite(domain="matmul")
 def matmul(input, other, *, out=None):
     "The matrix product, batched over leading dims, which broadcast; vectors count as rows or columns."
-    try:
-        table, spec = _plans[input._spec, other._spec]
-    except (AttributeError, KeyError):
-        pass
-    else:
-        if out is None and table is not None:
-            result = make(launch_new(table.address, input._address, other._address), spec)
-            if wanted(input, other):
-                recorded(result, "matmul", (input, other), _pull_product, save=_kept(input, other))
+    if out is None:
+        result = _known_product(input, other)
+        if result is not None:
+            if result._requires_grad:
+                _complete(result, "matmul", (input, other), _pull_product, save=_kept(input, other))
             return result
     _check("matmul", input, other)
     if out is not None:
@@ -247,6 +261,11 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
 @composite(domain="matmul", functional=True)
 def linear(input, weight, bias=None):
     "input @ weight.T + bias: input (..., k), weight (n, k), bias (n,)."
+    result = None if bias is None else _known_linear(input, weight, bias)
+    if result is not None:
+        if result._requires_grad:
+            _complete(result, "linear", (input, weight, bias), _pull_linear, save=_kept(input, weight))
+        return result
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor) or bias is not None and not isinstance(bias, Tensor):
         label, t = next((n, t) for n, t in (("input", input), ("weight", weight), ("bias", bias)) if not isinstance(t, Tensor))
         raise TypeError(f"linear(): argument '{label}' must be Tensor, not {type(t).__name__}")
@@ -276,6 +295,9 @@ def linear(input, weight, bias=None):
             plan = _add.plans[key] = elementwise.make_plan(_add, args, result._spec)
         if plan.table:
             launch(plan.table, result._address, result._address, bias._address)
+            table, spec = _plans.get((x._spec, _turned[weight._spec]), (None, None))
+            if table is not None:
+                _learn_linear((x, weight, bias), spec, (table, plan), table=table.address, second=plan.table, direct=True)
     operands = (x, weight) if bias is None else (x, weight, bias)
     return recorded(result, "linear", operands, _pull_linear, save=_kept(x, weight))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 
 from numtape import layout
 from numtape.autograd.tape import Taken
 from numtape.dispatch.record import view_of
+from numtape.kernels.cpu.calls import known_view
 from numtape.ops.copy import clone
 from numtape.ops.define import composite
 from numtape.ops.view import _like, _remember, _specs, tensor_of
@@ -78,6 +80,7 @@ def strided(x: Tensor, spec: Spec, offset: int, whole: Spec) -> Tensor:
     return view_of(x, found, offset, "as_strided", lambda n, g: (as_strided_pull(g, spec, offset, whole),))
 
 
+@known_view
 @composite
 def narrow(input, dim, start, length):
     "The elements start, ..., start + length - 1 of a dim."
@@ -104,6 +107,7 @@ def narrow(input, dim, start, length):
     return part(x, shape, s.strides, start * s.strides[d], "narrow", lambda z: narrow(z, d, start, length))
 
 
+@known_view
 @composite
 def select(input, dim, index):
     "One index of a dim, which disappears."
@@ -150,8 +154,8 @@ def split(tensor, split_size_or_sections, dim=0):
         sections = list(split_size_or_sections)
         if builtins.sum(sections) != n or min(sections, default=0) < 0:
             raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got {sections}")
-    starts = [builtins.sum(sections[:i]) for i in range(len(sections))]
-    return tuple(narrow(x, d, a, k) for a, k in zip(starts, sections))
+    starts = itertools.accumulate(sections, initial=0)
+    return tuple([narrow(x, d, a, k) for a, k in zip(starts, sections)])
 
 
 @composite

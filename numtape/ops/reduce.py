@@ -6,7 +6,7 @@ import math
 
 from numtape import dtypes, graph, layout
 from numtape.dispatch import rows
-from numtape.dispatch.functions import into, known_reduction, learn_reduction
+from numtape.dispatch.functions import Reductions, into
 from numtape.graph import Symbol
 from numtape.op import accumulating
 from numtape.ops import complex, view
@@ -194,20 +194,20 @@ def _dims(name, dim, ndim):
     return layout.dims_of(name, dim, ndim)
 
 
-_mean_plans: dict = {}
+_means = Reductions(row_mean)
 
 
 @composite
 def mean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     "The mean of the elements over `dim`, in floating point."
     if dtype is None and out is None:
-        result = known_reduction(row_mean, _mean_plans, input, dim, keepdim)
+        result = _means(input, dim, keepdim)
         if result is not None:
             return result
     x = float_operand("mean", input if dtype is None else input.to(dtype))
     dims = _dims("mean", dim, x._spec.ndim)
     result = rows.call(row_mean, (x, None), dims, keepdim)
-    learn_reduction(row_mean, _mean_plans, x, (x._spec, (None,), dims, keepdim, (graph.FULL, graph.FULL)), dim, dims, keepdim)
+    _means.learn((x._spec, (None,), dims, keepdim, (graph.FULL, graph.FULL)), x, dim, dims, keepdim)
     return result if out is None else into("mean", result, out)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from numtape import dtypes, layout
 from numtape.dispatch.record import view_of
+from numtape.kernels.cpu.calls import known_view
 from numtape.ops import places
 from numtape.ops.copy import like, tensor_of
 from numtape.ops.define import composite
@@ -244,6 +245,7 @@ def _like_itself(index, x: Tensor) -> bool:
     return type(index) is Tensor and index._spec.dtype is dtypes.bool and index._spec.shape == x._spec.shape != () and index._spec.device is x._spec.device
 
 
+@known_view
 @composite
 def getitem(input, index):
     "x[index]: a view for ints, slices, None and Ellipsis; a copy of what integer tensors, lists and masks name."

@@ -8,6 +8,7 @@ from numtape import layout
 from numtape.autograd import mode
 from numtape.dispatch.record import view_of
 from numtape.graph import Symbol
+from numtape.kernels.cpu.calls import known_view
 from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.copy import like as _like
 from numtape.ops.define import composite
@@ -35,6 +36,7 @@ def expanded(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return view_of(x, spec, 0, "expand", lambda n, g: (sum_to(g, source),))
 
 
+@known_view
 @composite
 def expand(input, *sizes):
     "A view in which dims of size 1 are repeated to the given sizes; -1 keeps a size."
@@ -122,6 +124,7 @@ def broadcast_tensors(*tensors):
 
 
 # ------------------------------------------------------------------------------------------------ reshaping
+@known_view
 @composite
 def view(input, *shape):
     "The same elements in another shape, without a copy; an error where only a copy can do it."
@@ -156,6 +159,7 @@ def _viewed(x, target, strides):
     return view_of(x, _like(x, target, strides), 0, "view", lambda n, g: (reshape(g, *source),))
 
 
+@known_view
 @composite
 def reshape(input, *shape):
     "The same elements in another shape: a view if possible, else a copy. One size may be -1."
@@ -189,6 +193,7 @@ def reshape_as(input, other):
     return reshape(input, *tensor_of("reshape_as", other, "other").shape)
 
 
+@known_view
 @composite
 def flatten(input, start_dim=0, end_dim=-1):
     "The dims from start_dim to end_dim as one."
@@ -208,6 +213,7 @@ def ravel(input):
     return view(contiguous(input), -1)
 
 
+@known_view
 @composite
 def unflatten(input, dim, sizes):
     "One dim as several; one size may be -1."
@@ -217,6 +223,7 @@ def unflatten(input, dim, sizes):
     return view(x, *x._spec.shape[:d], *sizes, *x._spec.shape[d + 1 :])
 
 
+@known_view
 @composite
 def squeeze(input, dim=None):
     "Without dims of size 1: all of them, or those given."
@@ -232,6 +239,7 @@ def squeeze(input, dim=None):
     return _viewed(x, [s.shape[d] for d in keep], [s.strides[d] for d in keep])
 
 
+@known_view
 @composite
 def unsqueeze(input, dim):
     "With a dim of size 1 put in at `dim`."
@@ -248,6 +256,7 @@ def unsqueeze(input, dim):
 
 
 # ------------------------------------------------------------------------------------------------ permuting
+@known_view
 @composite
 def permute(input, *dims):
     "The dims in another order."
@@ -272,6 +281,7 @@ def permute(input, *dims):
     return view_of(x, spec, 0, "permute", lambda n, g: (permute(g, inverse),))
 
 
+@known_view
 @composite(aliases=("swapaxes", "swapdims"))
 def transpose(input, dim0, dim1):
     "With two dims exchanged."
@@ -287,6 +297,7 @@ def transpose(input, dim0, dim1):
     return view_of(x, spec, 0, "transpose", lambda n, g: (transpose(g, a, b),))
 
 
+@known_view
 @composite
 def t(input):
     "The transpose of a matrix; vectors and numbers as they are."
@@ -300,6 +311,7 @@ def t(input):
     return view_of(input, spec, 0, "t", lambda n, g: (t(g),))
 
 
+@known_view
 @composite(aliases=("moveaxis",))
 def movedim(input, source, destination):
     "With dims moved to other positions, the rest in order."

@@ -77,13 +77,15 @@ class Adam(Optimizer):
         loss = None if closure is None else _run(closure)
         with nt.no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is not None:
-                        self._update(p, grad, group)
+                if group["amsgrad"] or group["capturable"] or isinstance(group["lr"], nt.Tensor):
+                    for p in group["params"]:
+                        if p.grad is not None:
+                            self._update(p, p.grad, group)
+                else:
+                    self._update_together(group)
         return loss
 
-    def _update(self, p: Any, grad: Any, group: dict[str, Any]) -> None:
+    def _remembered(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state[p]
         if not state:
             state["step"] = _step_tensor(p, 0.0) if group["capturable"] else 0
@@ -91,16 +93,32 @@ class Adam(Optimizer):
             state["exp_avg_sq"] = nt.zeros_like(p, requires_grad=False)
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = nt.zeros_like(p, requires_grad=False)
+        return state
+
+    def _update_together(self, group: dict[str, Any]) -> None:
+        "One call for all parameters that have had as many steps."
+        by_step: dict[int, list[Any]] = {}
+        for p in group["params"]:
+            grad = p.grad
+            if grad is not None:
+                state = self.state[p] or self._remembered(p, group)
+                step = state["step"] = state["step"] + 1
+                tensors = by_step.get(step)
+                if tensors is None:
+                    tensors = by_step[step] = []
+                tensors += p, state["exp_avg"], state["exp_avg_sq"], grad
+        settings = group["lr"], group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"], group["maximize"]
+        for step, tensors in by_step.items():
+            rows = self._rows.get(id(group)) if len(by_step) == 1 else None
+            self._rows[id(group)] = nt._fused_adam_(tensors, step, *settings, rows)
+
+    def _update(self, p: Any, grad: Any, group: dict[str, Any]) -> None:
+        state = self._remembered(p, group)
         if group["capturable"]:
             step = state["step"].add_(1)
         else:
             step = state["step"] = state["step"] + 1
         lr, (beta1, beta2), weight_decay = group["lr"], group["betas"], group["weight_decay"]
-        if not (group["amsgrad"] or group["capturable"] or isinstance(lr, nt.Tensor)):
-            settings = group["betas"], group["eps"], weight_decay, group["decoupled_weight_decay"], group["maximize"]
-            nt._fused_adam_(p, state["exp_avg"], state["exp_avg_sq"], grad, step, lr, *settings)
-            return
-
         if group["maximize"]:
             grad = -grad
         if weight_decay:

@@ -53,6 +53,11 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
+    @property
+    def _rows(self) -> dict[int, Any]:
+        "What was laid out for the last step, by group; no part of the state."
+        return self.__dict__.setdefault("_laid_out", {})
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a dictionary with "params" (a tensor or an ordered iterable of them) and any settings that differ from the defaults.
 

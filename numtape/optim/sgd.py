@@ -65,21 +65,21 @@ class SGD(Optimizer):
                 if group["momentum"] or group["weight_decay"] or group["maximize"] or isinstance(lr, nt.Tensor):
                     self._step_with_everything(group)
                     continue
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is not None:
-                        p.add_(grad, alpha=-lr)
+                tensors = [t for p in group["params"] if (grad := p.grad) is not None for t in (p, grad)]
+                if tensors:
+                    self._rows[id(group)] = nt._descend_(tensors, lr, self._rows.get(id(group)))
         return loss
 
     def _step_with_everything(self, group: dict[str, Any]) -> None:
         lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
+        together: list[Any] = []
         for p in group["params"]:
             grad = p.grad
             if grad is None:
                 continue
             buffer = self.state[p].get("momentum_buffer") if momentum else None
             if buffer is not None and not isinstance(lr, nt.Tensor):
-                nt._fused_sgd_(p, buffer, grad, lr, momentum, group["dampening"], weight_decay, group["nesterov"], group["maximize"])
+                together += p, buffer, grad
                 continue
             if group["maximize"]:
                 grad = -grad
@@ -97,3 +97,6 @@ class SGD(Optimizer):
                 p.sub_(grad * lr)
             else:
                 p.add_(grad, alpha=-lr)
+        if together:
+            settings = lr, momentum, group["dampening"], weight_decay, group["nesterov"], group["maximize"]
+            self._rows[id(group)] = nt._fused_sgd_(together, *settings, self._rows.get(id(group)))

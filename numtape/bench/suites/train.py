@@ -56,14 +56,14 @@ def step_of_work(work: Callable[[], Work], engine: Any) -> Callable[[], Any]:
     return step
 
 
-def step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any, *, optimizer: str = "SGD", device: Any = "cpu") -> Callable[[], Any]:
-    """The step as PyTorch's users write it, for the two libraries that have its names; it returns the loss."""
+def step_of_modules(problem: Problem, engine: Any, nn: Any, optim: Any, *, optimizer: str = "SGD", device: Any = "cpu", settings: Any = None) -> Callable[[], Any]:
+    """The step as PyTorch's users write it, for the two libraries that have its names; it returns the loss. settings: more of the optimizer's."""
     parameters, x, y = problem()
     layers = [nn.Linear(*reversed(w.shape)) for w in parameters[::2]]
     model = nn.Sequential(*[m for layer in layers for m in (layer, nn.ReLU())][:-1]).to(device)
     names = [f"{2 * i}.{which}" for i in range(len(layers)) for which in ("weight", "bias")]
     model.load_state_dict({name: engine.array(p) for name, p in zip(names, parameters)})
-    optimizer = getattr(optim, optimizer)(model.parameters(), lr=LEARNING_RATE)
+    optimizer = getattr(optim, optimizer)(model.parameters(), lr=LEARNING_RATE, **(settings or {}))
     criterion = nn.CrossEntropyLoss()
     batch, classes = engine.array(x), engine.array(y)
 

@@ -1,6 +1,7 @@
 """The Python side of the CPU run-time: tables, launches, memory and threads.
 
-It builds the state array, makes CPython built-ins of the compiled functions of `runtime`, and starts the worker threads.
+It builds the state array, makes CPython built-ins of the compiled functions of `runtime` and `known`, and starts the worker threads.
+Their code is loaded (`load`) when the first block of memory or the first table is wanted, so that an import loads none.
 With ``NUMBA_DISABLE_JIT=1`` the same names are plain Python (`plain`).
 """
 
@@ -10,7 +11,6 @@ import atexit
 import ctypes
 import functools
 import os
-import pathlib
 import threading
 
 import numpy as np
@@ -29,6 +29,7 @@ class Table:
     __slots__ = ("address", "kernel", "words")
 
     def __init__(self, kernel, units, grain, arguments, constants, *, nbytes=0, scratch=False):
+        load()
         count = arguments + len(constants)
         if count > at.MAX_SLOTS:
             raise RuntimeError(f"{kernel.name}: a kernel takes at most {at.MAX_SLOTS} slots, this layout needs {count}; use fewer dimensions")
@@ -50,7 +51,7 @@ if library.JIT:
     state = np.zeros(at.STATE_WORDS + 8, np.int64)
     state = state[(-state.ctypes.data // 8) % 8 :][: at.STATE_WORDS]  # on a cache line's edge
 
-    def _python(name):
+    def python_address(name):
         return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
 
     _libc = ctypes.CDLL(None)
@@ -59,18 +60,18 @@ if library.JIT:
         return ctypes.cast(getattr(_libc, name), ctypes.c_void_p).value
 
     for _word, _address in {
-        at.AS_LONG_LONG: _python("PyLong_AsLongLong"),
-        at.ERR_OCCURRED: _python("PyErr_Occurred"),
-        at.ERR_NO_MEMORY: _python("PyErr_NoMemory"),
+        at.AS_LONG_LONG: python_address("PyLong_AsLongLong"),
+        at.ERR_OCCURRED: python_address("PyErr_Occurred"),
+        at.ERR_NO_MEMORY: python_address("PyErr_NoMemory"),
         at.FLOAT_TYPE: id(float),
         at.NONE: id(None),
-        at.INC_REF: _python("Py_IncRef"),
-        at.DEC_REF: _python("Py_DecRef"),
-        at.OBJECT_NEW: _python("_PyObject_New"),
-        at.OBJECT_FREE: _python("PyObject_Free"),
-        at.SAVE_THREAD: _python("PyEval_SaveThread"),
-        at.RESTORE_THREAD: _python("PyEval_RestoreThread"),
-        at.CALL: _python("PyObject_Vectorcall"),
+        at.INC_REF: python_address("Py_IncRef"),
+        at.DEC_REF: python_address("Py_DecRef"),
+        at.OBJECT_NEW: python_address("_PyObject_New"),
+        at.OBJECT_FREE: python_address("PyObject_Free"),
+        at.SAVE_THREAD: python_address("PyEval_SaveThread"),
+        at.RESTORE_THREAD: python_address("PyEval_RestoreThread"),
+        at.CALL: python_address("PyObject_Vectorcall"),
         at.POSIX_MEMALIGN: _c("posix_memalign"),
         at.FREE: _c("free"),
         at.SCHED_YIELD: _c("sched_yield"),
@@ -83,9 +84,10 @@ if library.JIT:
     }.items():
         state[_word] = _address
 
-    def _compiled(name, parameters=3, returns=True):
-        text = (pathlib.Path(__file__).parent / "runtime.py").read_text()
-        return library.address_of(f"runtime.{name}", text, name, parameters=parameters, returns=returns)
+    def _compiled(name, parameters=3, returns=True, file="runtime"):
+        with open(os.path.join(os.path.dirname(__file__), f"{file}.py"), encoding="utf-8") as source:
+            text = source.read()
+        return library.address_of(f"{file}.{name}", text, name, parameters=parameters, returns=returns)
 
     class _MethodDef(ctypes.Structure):
         _fields_ = [("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
@@ -135,24 +137,58 @@ if library.JIT:
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
         return make(ctypes.addressof(spec))
 
-    def _builtin(name, doc, code, option=0):
-        fastcall = 0x80
-        definition = _MethodDef(name, code, fastcall, doc)
-        box = np.array([state.ctypes.data, option], np.int64)  # what the function gets as self; it reads the array's data
-        _kept.extend([definition, box])
-        make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
-            ("PyCFunction_NewEx", ctypes.pythonapi)
-        )
-        return make(ctypes.addressof(definition), box, None)
+    _no_code = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(lambda self, args, nargs: None)
+    _new_builtin = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(("PyCFunction_NewEx", ctypes.pythonapi))
+    _nothing_yet = ctypes.cast(_no_code, ctypes.c_void_p).value
+    _builtins: dict = {}  # (file, name) -> the definitions of its built-ins
+    _code: dict = {}  # (file, name) -> the address of its code, once loaded
 
-    Storage = _storage_type()
-    state[at.STORAGE_TYPE] = id(Storage)
-    _launch = _compiled("launch")
-    launch = _builtin(b"launch", b"launch(table, argument, ...) -> None", _launch)
-    launch_new = _builtin(b"launch_new", b"launch_new(table, argument, ...) -> Storage", _launch, 1)
-    allocate = _builtin(b"allocate", b"allocate(nbytes) -> Storage", _compiled("allocate"))
-    wrap = _builtin(b"wrap", b"wrap(address, nbytes, owner) -> Storage", _compiled("wrap"))
-    empty_cache = _builtin(b"empty_cache", b"empty_cache() -> None", _compiled("empty_cache"))
+    def builtin(doc, *options, file="runtime"):
+        """A built-in function of a compiled one, whose name `doc` begins with; it sees (state, *options). Until `load` it returns None."""
+        name, fastcall = doc.partition("(")[0], 0x80
+        source = file, {"launch_new": "launch"}.get(name, name)
+        definition = _MethodDef(name.encode(), _code.get(source) or _nothing_yet, fastcall, doc.encode())
+        box = np.array([state.ctypes.data, *options], np.int64)  # what the function gets as self; it reads the array's data
+        _kept.extend([definition, box])
+        _builtins.setdefault(source, []).append(definition)
+        return _new_builtin(ctypes.addressof(definition), box, None)
+
+    _loading = threading.RLock()
+
+    def load():
+        """Give every built-in its code."""
+        if _code:
+            return
+        with _loading:
+            if _code:
+                return
+            found = {(file, name): _compiled(name, file=file) for file, name in _builtins}
+            storage_type = _storage_type()
+            _kept.append(storage_type)
+            state[at.STORAGE_TYPE] = id(storage_type)
+            for source, definitions in _builtins.items():
+                for definition in definitions:
+                    definition.code = found[source]
+            globals().update(allocate=_allocate, wrap=_wrap, empty_cache=_empty_cache)
+            _code.update(found)
+
+    launch = builtin("launch(table, argument, ...) -> None", 0)
+    launch_new = builtin("launch_new(table, argument, ...) -> Storage", 1)
+    _allocate = builtin("allocate(nbytes) -> Storage")
+    _wrap = builtin("wrap(address, nbytes, owner) -> Storage")
+    _empty_cache = builtin("empty_cache() -> None")
+
+    def allocate(nbytes):
+        load()
+        return _allocate(nbytes)
+
+    def wrap(address, nbytes, owner):
+        load()
+        return _wrap(address, nbytes, owner)
+
+    def empty_cache():
+        load()
+        return _empty_cache()
 
     # -------------------------------------------------------------------------------------------- threads
     _pool_lock = threading.Lock()

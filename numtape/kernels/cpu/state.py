@@ -42,7 +42,42 @@ JOB_SLOTS, JOB_NSLOTS, JOB_KERNEL, JOB_UNITS, JOB_PER_CHUNK, JOB_CHUNKS = 88, 89
 MUTEX, CONDITION = 96, 112  # pthread objects, at most 64 and 48 bytes
 FREE_LISTS, FREE_LIST_COUNT = 128, 208
 LOG, LOG_LENGTH = 336, 256
-STATE_WORDS = LOG + LOG_LENGTH
+
+# What known calls look at: types and singletons, addresses of CPython's functions, the slots of a tensor (offsets in bytes).
+(
+    TENSOR_TYPE,
+    INT_TYPE,
+    TUPLE_TYPE,
+    LIST_TYPE,
+    SLICE_TYPE,
+    TRUE,
+    FALSE,
+    ELLIPSIS,
+    GENERIC_ALLOC,
+    IS_SUBTYPE,
+    FROM_LONG_LONG,
+    AS_LONG_LONG_OR_OVERFLOW,
+    ERR_CLEAR,
+    GET_ATTRIBUTE,
+    GENERATION_NAME,
+    CALLS,
+    EPOCH,
+    SLOT_STORAGE,
+    SLOT_ADDRESS,
+    SLOT_SPEC,
+    SLOT_REQUIRES_GRAD,
+    SLOT_NODE,
+    SLOT_BASE,
+    SLOT_SEEN,
+) = range(LOG + LOG_LENGTH, LOG + LOG_LENGTH + 24)
+STATE_WORDS = LOG + LOG_LENGTH + 32
+
+# The table of known calls: sets of two entries. An entry is the number of words of its key, the key, and what the call does.
+CALL_SETS, CALL_WORDS, CALL_KEY, KEY_FRAME = 2048, 32, 24, 28
+CALL_TABLE, CALL_SPEC, CALL_OFFSET, CALL_FLAGS, CALL_KEPT, CALL_SECOND = 26, 27, 28, 29, 30, 31
+DIRECT = 1  # flag of an entry: the call may be recorded as it is
+# Flags of a function: its results are views; it completes results that are to be recorded; nothing is recorded and views have no base.
+CALLS_VIEWS, CALLS_RECORDED, CALLS_UNCONNECTED = 1, 2, 4
 
 SPINS = 4000
 SCRATCH_BYTES = 2 << 20

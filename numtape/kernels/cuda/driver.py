@@ -14,7 +14,7 @@ import struct
 import numpy as np
 
 from numtape.kernels.cpu import state as at
-from numtape.kernels.cpu.driver import launch, launch_new, wrap
+from numtape.kernels.cpu.driver import launch, launch_new, load, wrap
 from numtape.kernels.cuda import copies
 from numtape.kernels.cuda.api import OutOfMemoryError, failure
 from numtape.kernels.cuda.card import card as card_of
@@ -36,6 +36,8 @@ __all__ = [
     "multiprocessors",
     "transfer",
 ]
+
+load()  # a card's launches go through the host's built-ins
 
 BLOCK = 8 * at.MAX_SLOTS
 POINTER, SIZE, END = 1, 2, 0  # keys of a launch's `extra`: where the parameter block is, and how long
