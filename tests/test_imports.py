@@ -101,7 +101,7 @@ def test_the_law_refuses():
 def test_only_dispatch_and_ops_meet_kernels():
     """Beyond the kernels themselves, these packages and the window on them know that kernels exist."""
     known = {module_of(p) for p in FILES for _, name in imports(p) if inside(name, "numtape.kernels") and not inside(module_of(p), "numtape.kernels")}
-    assert all(inside(m, "numtape.dispatch", "numtape.ops") or m in ("numtape", "numtape.storage", "numtape.interop", "numtape.cuda", "numtape.cuda.streams") or inside(m, "numtape.bench", "numtape.compile") for m in known), sorted(known)
+    assert all(inside(m, "numtape.dispatch", "numtape.ops") or m in ("numtape", "numtape.storage", "numtape.interop", "numtape.cpu", "numtape.warmup", "numtape.cuda", "numtape.cuda.streams") or inside(m, "numtape.bench", "numtape.compile") for m in known), sorted(known)
 
 
 IMPORT = """
