@@ -21,7 +21,22 @@ from .matmul_plan import A_BYTES, TILE_BYTES
 
 if JIT:
     from .matmul import helper, pack
-    from .microkernel_calls import ask, at, compact, copy, itemsize, lanes, least, load, micro_kernel, quotient, store, tile_cols, tile_rows, words
+    from .microkernel_calls import (
+        ask,
+        at,
+        compact,
+        copy,
+        itemsize,
+        lanes,
+        least,
+        load,
+        micro_kernel,
+        quotient,
+        store,
+        tile_cols,
+        tile_rows,
+        words,
+    )
     from .microkernel_windows import direct, line_kernel, windows
 else:
     helper = lambda function: function
@@ -67,8 +82,8 @@ def few_rows(zero, m, k, OD, OH, OW, QH, QW, packed, offsets, image, tile, out):
     """The result of one sample and group by `direct`, some lines at a time: as the image lies they have gaps, which are left out of `out`."""
     compact()
     most = quotient(LINES_BYTES, itemsize(zero))
-    piece = OW if QW <= most else least(OW, most)
-    lines = least(OH, quotient(most, QW)) if piece == OW and QW <= most else I1
+    piece = OW if most >= QW else least(OW, most)
+    lines = least(OH, quotient(most, QW)) if piece == OW and most >= QW else I1
     for d in range(OD):
         for h in range(0, OH, lines):
             count = least(lines, OH - h)

@@ -13,7 +13,6 @@ from numba.extending import intrinsic
 from .microkernel import I64, PTR, Emitter, c64, geometry, store_tile
 from .microkernel_calls import _call, _get, _switch
 
-
 DIRECT = {1: 8, 2: 6, 3: 4, 4: 3}  # rows of C and the vectors of each: 8 to 12 sums hide the latency of the fma
 
 

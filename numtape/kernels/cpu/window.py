@@ -4,7 +4,6 @@ An image has one to three spatial dims; the kernels count three, the missing out
 one sample, `D * H * W` contiguous elements. What scatters owns a whole plane, and walks it in a fixed order, so any split of
 the planes among threads gives the same bits.
 
-* `depthwise` has convolutions of one channel at a time.
 * `unfold` (im2col) writes the elements under each window as columns, `fold` (its adjoint, col2im) adds them back.
 * `largest` is max pooling with positions, `average` and `spread` are average pooling and its adjoint. Their windows are a table
   of whole numbers: for each dim start, stop and divisor of each window. Where windows slide by a fixed step (`sliding`), a line of
@@ -17,7 +16,7 @@ from __future__ import annotations
 from math import prod
 
 from numtape.kernels import library
-from numtape.kernels.cpu.depthwise import depthwise as depthwise
+from numtape.kernels.cpu.depthwise import depthwise_weights as depthwise_weights
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
 
