@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import data
 
 import numtape as nt
-from numtape.ops import columns
+from numtape.ops import laid
 
 F = nt.nn.functional
 
@@ -122,10 +122,10 @@ def test_aliases_warn(torch):
 
 
 @pytest.fixture
-def tiny_columns(monkeypatch):
-    """Every convolution in many chunks."""
-    plans = (columns._forward_plan, columns._backward_plan, columns._weight_plan)
-    monkeypatch.setattr(columns, "COLUMNS", 600)
+def few_samples(monkeypatch):
+    """Every convolution some samples at a time."""
+    plans = (laid.forward_plan, laid.weight_plan)
+    monkeypatch.setattr(laid, "LAID", 30000)
     for plan in plans:
         plan.cache_clear()
     yield
@@ -134,13 +134,56 @@ def tiny_columns(monkeypatch):
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-def test_chunks(torch, tiny_columns, groups):
+def test_chunks(torch, few_samples, groups):
     def gradients(m):
         x, w, b = (m.from_numpy(a.copy()).requires_grad_() for a in (data(5, 4, 40, 9), data(6, 4 // groups, 3, 2), data(6)))
         y = m.nn.functional.conv2d(x, w, b, stride=(1, 2), padding=1, groups=groups)
         z = m.nn.functional.conv_transpose2d(y.sin(), w, stride=2, groups=groups)
         (z * z).sum().backward()
         return [y, z, x.grad, w.grad, b.grad]
+
+    equal(gradients(nt), gradients(torch), tolerance=(1e-9, 1e-9), memory=False)
+
+
+# Shapes that take every path of the kernels: x, w, stride, padding, dilation, groups.
+CONVOLUTIONS = {
+    "sums in parts, a row block more": ((2, 33, 7, 9), (150, 33, 3, 3), 1, 1, 1, 1),
+    "narrow images": ((3, 8, 5, 2), (9, 8, 3, 2), 1, 1, 1, 1),
+    "few channels": ((2, 6, 9, 40), (3, 6, 3, 3), 2, 1, 1, 1),
+    "groups of one channel": ((2, 6, 11, 12), (12, 1, 3, 5), (1, 2), 2, (2, 1), 6),
+    "gaps between taps and phases without one": ((2, 5, 13, 14), (7, 5, 2, 2), 3, 0, 3, 1),
+    "phases of several dims": ((2, 4, 7, 8, 9), (6, 2, 3, 2, 3), (2, 1, 3), 1, (1, 2, 1), 2),
+    "a line longer than a step": ((1, 3, 1, 2100), (6, 3, 1, 5), 1, 0, 1, 1),
+    "a line longer than the room for it": ((1, 2, 4100), (2, 2, 3), 1, 1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("label", CONVOLUTIONS)
+def test_convolutions_of_every_path(torch, label):
+    shape, kernel, *settings = CONVOLUTIONS[label]
+
+    def gradients(m):
+        x, w = (m.from_numpy(a.copy()).requires_grad_() for a in (data(*shape), data(*kernel)))
+        y = getattr(m.nn.functional, f"conv{len(shape) - 2}d")(x, w, None, *settings)
+        (y * y).sum().backward()
+        return [y, x.grad, w.grad]
+
+    equal(gradients(nt), gradients(torch), tolerance=(1e-9, 1e-9), memory=False)
+
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_what_is_not_finite_stays_under_its_windows(torch, channels):
+    """Sums run over lines that have gaps where no window is: what stands there must not come in."""
+
+    def gradients(m):
+        x, w = data(2, 2, 6, 7), data(channels, 2, 3, 3)
+        x[0, 0, 0, 0], x[0, 1, 2, 6], x[1, 1, 5, 6] = np.nan, np.inf, np.nan
+        x, w = m.from_numpy(x.copy()).requires_grad_(), m.from_numpy(w.copy()).requires_grad_()
+        y = m.nn.functional.conv2d(x, w, stride=(1, 2))
+        g = np.ones(tuple(y.shape))
+        g[0, 0, 1, 1] = np.nan
+        y.backward(m.from_numpy(g))
+        return [y, x.grad, w.grad]
 
     equal(gradients(nt), gradients(torch), tolerance=(1e-9, 1e-9), memory=False)
 

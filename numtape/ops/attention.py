@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from numtape import dtypes
@@ -14,6 +15,7 @@ from numtape.ops.reduce import amax, sum
 from numtape.ops.select import where
 from numtape.tensor import Tensor
 
+KEPT = 1 << 18  # elements of a causal mask that is kept
 PRIVATE = {"scaled_dot_product_attention"}  # a name of nn.functional alone
 
 
@@ -48,9 +50,15 @@ def _bias(mask, query, key):
 
 
 def causal_bias(query, rows_, columns):
-    """0 at and below the diagonal, -inf above."""
-    i, j = arange(rows_, device=query.device).reshape(-1, 1), arange(columns, device=query.device)
-    return where(i >= j, zeros((), dtype=query.dtype, device=query.device), -math.inf)
+    """0 at and below the diagonal, -inf above. Small ones are kept: making one takes five launches."""
+    make = _kept_bias if rows_ * columns <= KEPT else _kept_bias.__wrapped__
+    return make(query.dtype, query.device, rows_, columns)
+
+
+@functools.lru_cache(8)
+def _kept_bias(dtype, device, rows_, columns):
+    i, j = arange(rows_, device=device).reshape(-1, 1), arange(columns, device=device)
+    return where(i >= j, zeros((), dtype=dtype, device=device), -math.inf)
 
 
 @composite(functional=True)

@@ -2,8 +2,7 @@
 
 With x the input, w the weight and g a gradient of the result, three linear ops are each other's derivatives:
 `convolve(x, w)`, `spread(g, w)`, which is also the transposed convolution, and `weight_gradient(g, x)`. So derivatives of any order exist.
-A convolution by 1 x 1 is a matrix product; where every channel is alone there are kernels of their own (`depthwise`); all others read windows from
-images that are laid out for them (`laid`).
+A convolution by 1 x 1 is a matrix product; all others read windows from images that are laid out for them (`laid`).
 """
 
 from __future__ import annotations
@@ -46,13 +45,12 @@ def _product(s: Spec, m, n, k, strides, batch, c_steps, a_steps, b_steps):
 
 
 @functools.lru_cache(1024)
-def _depthwise(kind: str, x: Spec, w: Spec, g: Spec, geometry: Geometry):
-    """The launch of a convolution in which every channel is alone: a product has nothing to add up."""
+def _depthwise_weights(x: Spec, w: Spec, g: Spec, geometry: Geometry):
+    """The launch for the weights of a convolution in which every channel is alone."""
     samples, channels = x.shape[:2]
     with placing(x.device):
-        return pattern(x.device, "window").depthwise(
-            kind, x.dtype.code, samples, channels, w.shape[0] // channels, three(x.shape[2:]), three(g.shape[2:]), geometry
-        )
+        window, multiplier = pattern(x.device, "window"), w.shape[0] // channels
+        return window.depthwise_weights(x.dtype.code, samples, channels, multiplier, three(x.shape[2:]), three(g.shape[2:]), geometry)
 
 
 def _alone(x: Spec, groups: int) -> bool:
@@ -152,7 +150,7 @@ def _weight_sums(g: Tensor, x: Tensor, spec: Spec, geometry: Geometry, groups: i
     """The gradient of a weight; what stands for several samples is added up last."""
     if _alone(x._spec, groups):
         out = empty(spec, "convolution")
-        launch(_depthwise("weights", x._spec, spec, g._spec, geometry).address, out._address, g._address, x._address)
+        launch(_depthwise_weights(x._spec, spec, g._spec, geometry).address, out._address, g._address, x._address)
         return out
     with mode.no_grad():
         kernel, stride, padding, dilation = geometry

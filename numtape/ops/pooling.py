@@ -34,7 +34,7 @@ def _places(size: int, kernel: int, stride: int, padding: int, dilation: int, ce
 
 @functools.lru_cache(1024)
 def _sliding(image, kernel, stride, padding, dilation, result, include_pad):
-    """The table of sliding windows, as one tensor: for each dim its starts, stops and divisors."""
+    """The table of sliding windows, as one tensor: for each dim its starts, stops and divisors; then the windows of each element of a line."""
     words: list[int] = []
     for n, k, s, p, d, count in zip(image, kernel, stride, padding, dilation, result):
         starts = [i * s - p for i in range(count)]
@@ -42,6 +42,10 @@ def _sliding(image, kernel, stride, padding, dilation, result, include_pad):
         inside = [a if a >= 0 else a % d for a in starts]
         divisors = [min(a + k, n + p) - a if include_pad else b - c for a, b, c in zip(starts, stops, inside)]
         words += inside + stops + divisors
+    # For each element of a window in the innermost dim, the windows that have it inside of the image: from, before.
+    n, s, count, shifts = image[2], stride[2], result[2], [t * dilation[2] - padding[2] for t in range(kernel[2])]
+    low = [min(-(min(a, 0) // s), count) for a in shifts]
+    words += low + [max(min(-((a - n) // s), count), b) for a, b in zip(shifts, low)]
     return tensor(words, dtype=dtypes.int64)
 
 
@@ -220,11 +224,20 @@ def adaptive_sizes(name: str, x: Tensor, output_size, nd: int) -> tuple:
     return sizes
 
 
+def _parts(image: tuple, result: tuple) -> tuple:
+    """The windows that cut an image into parts, and how they slide if all parts are equal."""
+    if min(result) and not any(n % m for n, m in zip(image, result)):
+        part = tuple(n // m for n, m in zip(image, result))
+        return _sliding(image, part, part, (0, 0, 0), (1, 1, 1), result, True), (part[2], 0, part[2])
+    return _adaptive(image, result), None
+
+
 def adaptive_max(name: str, nd: int, input, output_size) -> tuple[Tensor, Tensor]:
     x, single = batched(name, input, nd)
     result = three(adaptive_sizes(name, x, output_size, nd))
     _refuse(name, x, *((dtypes.complex64, dtypes.complex128) if prod(result) == 1 else ()))
-    return _whole(*largest(x, _adaptive(three(x._spec.shape[2:]), result).to(x._spec.device), result, (1, 1, 1)), single)
+    windows, sliding = _parts(three(x._spec.shape[2:]), result)
+    return _whole(*largest(x, windows.to(x._spec.device), result, (1, 1, 1), sliding), single)
 
 
 @composite
@@ -284,7 +297,8 @@ def adaptive_avg(name: str, nd: int, input, output_size) -> Tensor:
     if prod(result) == 1:
         out = x.mean(list(range(2, nd + 2)), keepdim=True)
     else:
-        out = average(x, _adaptive(three(x._spec.shape[2:]), result).to(x._spec.device), result, (1, 1, 1), 0)
+        windows, sliding = _parts(three(x._spec.shape[2:]), result)
+        out = average(x, windows.to(x._spec.device), result, (1, 1, 1), 0, sliding)
     return unbatched(out, single)
 
 

@@ -56,27 +56,31 @@ def cases() -> list[Case]:
     for label, (name, x, w, options) in CONVOLUTIONS.items():
         call = _function(name, **options)
         flops = _convolution_flops(name, x, w, options)
-        arrays = [lambda x=x: values("conv x", x, None), lambda w=w: values("conv w", w, None)]
+        arrays = _made(("conv x", x), ("conv w", w))
         for part, wanted, share in (("", (), 1), (".input", (0,), 2), (".weight", (1,), 2), (".backward", (0, 1), 3)):
             default = label in ("3x3.small", "depthwise") and part in ("", ".backward")
             found.append(Case("conv", label + part, _bound(call, arrays, wanted), default, None, share * flops, (1e-2, 1e-1)))
     for label, (name, x, arguments, options) in POOLING.items():
         call = _function(name, *arguments, **options)
-        arrays = [lambda x=x: values("pool x", x, None)]
+        arrays = _made(("pool x", x))
         found.append(Case("conv", label, _bound(call, arrays), label == "max_pool2d", 4 * prod(x)))
         found.append(Case("conv", label + ".backward", _bound(call, arrays, (0,)), label == "max_pool2d", 12 * prod(x)))
     for label, (shape, causal) in ATTENTION.items():
         call = _function("scaled_dot_product_attention", is_causal=causal)
-        arrays = [lambda shape=shape, name=name: values(f"attention {name}", shape, None) for name in "qkv"]
+        arrays = _made(*((f"attention {name}", shape) for name in "qkv"))
         flops = 4.0 * prod(shape) * shape[-2]
         found.append(Case("conv", f"attention.{label}", _bound(call, arrays), False, None, flops, (1e-3, 1e-4)))
         found.append(Case("conv", f"attention.{label}.backward", _bound(call, arrays, (0, 1, 2)), False, None, 3 * flops, (1e-2, 1e-3)))
     for t in (64, 256):
-        arrays = [lambda t=t: values("attention x", (t, 8, 64), None), lambda: values("attention in", (192, 64), None) / 8, lambda: values("attention out", (64, 64), None) / 8]
+        arrays = _made(("attention x", (t, 8, 64)), ("attention in", (192, 64)), ("attention out", (64, 64)))
         flops = 2.0 * 8 * t * 64 * 4 * 64 + 4.0 * 8 * t * t * 64
         found.append(Case("conv", f"multi_head_attention.T{t}", _bound(_multi_head, arrays), False, None, flops, (1e-3, 1e-4)))
         found.append(Case("conv", f"multi_head_attention.T{t}.backward", _bound(_multi_head, arrays, (0, 1, 2)), False, None, 3 * flops, (1e-2, 1e-2)))
     return found
+
+
+def _made(*shapes: tuple[str, tuple[int, ...]]) -> list[Callable[[], np.ndarray]]:
+    return [functools.partial(values, name, shape, None) for name, shape in shapes]
 
 
 def _convolution_flops(name: str, x: tuple[int, ...], w: tuple[int, ...], options: dict[str, Any]) -> float:
@@ -98,7 +102,7 @@ def _function(name: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
 
 
 def _multi_head(functional: Any, x: Any, w_in: Any, w_out: Any) -> Any:
-    found = functional.multi_head_attention_forward(x, x, x, 64, 4, w_in, None, None, None, False, 0.0, w_out, None, need_weights=False)
+    found = functional.multi_head_attention_forward(x, x, x, 64, 4, w_in / 8, None, None, None, False, 0.0, w_out / 8, None, need_weights=False)
     return found[0]
 
 
@@ -112,7 +116,7 @@ def _bound(call: Callable[..., Any], arrays: Sequence[Callable[[], np.ndarray]],
             functional = engine.torch.nn.functional  # type: ignore[attr-defined]
         else:
             from numtape.nn import functional
-        tensors = [engine.array(make().astype(np.float32)) for make in arrays]
+        tensors = [engine.array(make()) for make in arrays]
         if not wanted:
             return functools.partial(call, functional, *tensors)
         operands = [tensors[i].requires_grad_() for i in wanted]

@@ -4,7 +4,6 @@ An image has one to three spatial dims; the kernels count three, the missing out
 one sample, `D * H * W` contiguous elements. What scatters owns a whole plane, and walks it in a fixed order, so any split of
 the planes among threads gives the same bits.
 
-* `depthwise` has convolutions of one channel at a time.
 * `unfold` (im2col) writes the elements under each window as columns, `fold` (its adjoint, col2im) adds them back.
 * `largest` is max pooling with positions, `average` and `spread` are average pooling and its adjoint. Their windows are a table
   of whole numbers: for each dim start, stop and divisor of each window. Where windows slide by a fixed step (`sliding`), a line of
@@ -17,7 +16,7 @@ from __future__ import annotations
 from math import prod
 
 from numtape.kernels import library
-from numtape.kernels.cpu.depthwise import depthwise as depthwise
+from numtape.kernels.cpu.depthwise import depthwise_weights as depthwise_weights
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import SIZES
 
@@ -185,36 +184,47 @@ def kernel(args, start, stop):
 '''
 
 # The same for windows that slide: a step between windows and a padding in the innermost dim, and so many elements in a window there. The
-# results from `low` to before `high` have their element number `tap` inside of the image.
+# results from `low` to before `high`, which stand behind the table, have their element number `tap` inside of the image.
 TAPS = """
                 for d in range(dims[od], dims[OD + od], SD):
                     for h in range(rows[oh], rows[OH + oh], SH):
                         for tap in range(taps):
-                            shift = tap * SW - padding
-                            low = min(quotient(max(-shift, 0) + stride - 1, stride), OW)
-                            high = max(min(quotient(max(W - shift, 0) + stride - 1, stride), OW), low)
-                            line = (d * H + h) * W + shift
+                            low, high = columns[3 * OW + tap], columns[3 * OW + taps + tap]
+                            line = (d * H + h) * W + tap * SW - padding
 """
+# Positions are chosen as int32, which are as wide as most elements, 512 of a line at a time, and widened last.
+# They go by masks, in loops of their own: with two choices in one loop LLVM branches at the end of a line, and half of that is mispredicted.
 SLIDING_LARGEST = '''"""sliding largest: {code}, {steps}"""
 from numtape.kernels.intrinsics import *
 
 
 def kernel(args, start, stop):
     p = slots(args)
-    stride, padding, taps = p[13], p[14], p[15]{windows}    for plane in range(start, stop):
+    stride, padding, taps = p[13], p[14], p[15]{windows}    room = stack_words(512)
+    chosen, found, mask, masked = out_i32(room), in_i32(room), out_i32(room + 2048), in_i32(room + 2048)
+    for plane in range(start, stop):
         for od in range(OD):
             for oh in range(OH):
                 result = plane * OD * OH * OW + (od * OH + oh) * OW
                 values, positions = out_{code}(p[0] + {size} * result), out_i64(p[1] + 8 * result)
                 first = (dims[od] * H + rows[oh]) * W
-                for ow in range(OW):
-                    values[ow] = {code}({lowest})
-                    positions[ow] = first + columns[ow]{taps}                            x = in_{code}(p[2] + {size} * (plane * D * H * W + line))
-                            for ow in range(low, high):
-                                value = x[{at}]
-                                better = (value > values[ow]) | (value != value)
-                                values[ow] = value if better else values[ow]
-                                positions[ow] = line + {at} if better else positions[ow]
+                for begin in range(0, OW, 512):
+                    end = min(begin + 512, OW)
+                    for ow in range(begin, end):
+                        values[ow] = {code}({lowest})
+                        chosen[ow - begin] = i32(first + columns[ow]){taps}                                low, high = max(low, begin), min(high, end)
+                                x = in_{code}(p[2] + {size} * (plane * D * H * W + line))
+                                for ow in range(low, high):
+                                    value = x[{at}]
+                                    mask[ow - begin] = i32(-i32((value > values[ow]) | (value != value)))
+                                for ow in range(low, high):
+                                    value = x[{at}]
+                                    values[ow] = value if (value > values[ow]) | (value != value) else values[ow]
+                                for ow in range(low, high):
+                                    before = found[ow - begin]
+                                    chosen[ow - begin] = i32(before ^ ((i32(line + {at}) ^ before) & masked[ow - begin]))
+                    for ow in range(begin, end):
+                        positions[ow] = i64(found[ow - begin])
 '''
 SLIDING_VALUES = '''"""sliding largest without positions: {code}, {steps}"""
 from numtape.kernels.intrinsics import *
@@ -376,8 +386,9 @@ def sliding(kind, code, planes, image, result, step, geometry, divisor=0):
     """
     first = 4 if kind in ("largest", "values") else 3
     at = "ow" if geometry[0] == 1 else f"ow * {geometry[0]}" if geometry[0] <= 3 else "ow * stride"
+    taps = TAPS.replace("\n", "\n    ").rstrip(" ") if kind == "largest" else TAPS
     text = SLIDING[kind].format(
-        code=code, size=SIZES[code], windows=WINDOWS.format(first=first), taps=TAPS, lowest=LOWEST.get(code), at=at, steps=at
+        code=code, size=SIZES[code], windows=WINDOWS.format(first=first), taps=taps, lowest=LOWEST.get(code), at=at, steps=at
     )
     constants = [*image, *result, *step, *([] if first == 4 else [divisor]), *geometry]
     return Table(library.kernel(f"sliding_{kind}", text), planes, 1 + GRAIN // max(2 * prod(image), 1), first, constants)
