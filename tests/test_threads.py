@@ -158,7 +158,7 @@ def test_children_forked_while_others_compute():
     try:
         for _ in range(5):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of a fork beside threads: what this is about
+                warnings.simplefilter("ignore")  # Python and JAX warn of a fork beside threads: what this is about
                 child = os.fork()
             if not child:
                 status = 1
