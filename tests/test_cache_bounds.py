@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 
 import pytest
 
@@ -95,7 +96,10 @@ def test_pruning_in_several_processes_at_once(folder, monkeypatch):
     monkeypatch.setenv("NUMTAPE_CACHE_MB", "0.2")
     children = []
     for _ in range(4):
-        if not (child := os.fork()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads of other tests
+            child = os.fork()
+        if not child:
             status = 1
             try:
                 cache.prune()

@@ -142,8 +142,10 @@ def setting(name: str, default: float) -> float:
 
 def entries() -> list[tuple[float, int, pathlib.Path]]:
     """(time of last use, bytes, object file) of each kernel in the folder, the longest unused first. A text counts with its object."""
+    if (where := folder()) is None:
+        return []
     found = []
-    for path in (folder() or pathlib.Path("/nonexistent")).glob("*.o"):
+    for path in where.glob("*.o"):
         with contextlib.suppress(OSError):  # another process may have removed it
             state, text = path.stat(), 0
             with contextlib.suppress(OSError):

@@ -44,6 +44,16 @@ class Kernel:
         return f"<kernel {self.name}>"
 
 
+def _after_fork() -> None:
+    """Another thread may have held the lock when the child was made, and is not there to give it back."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def kernel(name: str, text: str) -> Kernel:
     """The kernel defined by `text`: from memory, from disk, or compiled now."""
     found = _kernels.get(text)
