@@ -279,9 +279,11 @@ def make_plan(op, args, dims, keepdim, extents, shape):
 
 
 def _side_by_side(program, reduces, length, inner_steps, outer, outer_steps) -> bool:
-    """Whether rows lie beside each other in memory, so that they are better walked together."""
+    """Whether rows are better walked together: they are short, or lie beside each other in memory."""
     if not outer or length == 1 or outer[-1] < program.strips.LEAST:
         return False
+    if length <= program.strips.SHORT:
+        return True
     full = [(inner, steps[-1]) for s, inner, steps in zip(program.tensors, inner_steps[1:], outer_steps[1:]) if s.extent == FULL]
     if not reduces:
         full.append((inner_steps[0], outer_steps[0][-1]))

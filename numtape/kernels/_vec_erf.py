@@ -56,7 +56,7 @@ SCALED_ERFC_AT_0 = (1.0740069070883398, -8.807445678337799e-17)
 def _erf(T):
     one = T(1)
     limit, end, origin = map(T, LOG_ERFC_RANGE[T])
-    tail, log_erfc = polynomial(T, *ERF_TAIL[T]), polynomial(T, *LOG_ERFC[T])
+    tail, log_erfc = polynomial(T, *ERF_TAIL[T], halves=True), polynomial(T, *LOG_ERFC[T], halves=True)
     reduced_expm1 = reduced_expm1_f32 if T is np.float32 else reduced_expm1_f64
 
     @scalar(T)
@@ -99,7 +99,7 @@ def _far_erfc_f64():
 def _erfc_f64(far_erfc):
     T = np.float64
     zero, half, one, two = T(0), T(0.5), T(1), T(2)
-    tail = polynomial(T, *ERF_TAIL[T])
+    tail = polynomial(T, *ERF_TAIL[T], halves=True)
 
     @scalar(T)
     def erfc(x):
@@ -115,7 +115,7 @@ def _erfc_f32():
     f32, f64 = np.float32, np.float64
     zero, one, two, three, six, end = map(f64, (0, 1, 2, 3, 6, 10.2))
     minus_log2_e = f64(-1.4426950408889634)
-    scaled, exp2_tail = polynomial(f64, *SCALED_ERFC[f32]), polynomial(f64, *EXP2_TAIL_TO_5E9)
+    scaled, exp2_tail = polynomial(f64, *SCALED_ERFC[f32], halves=True), polynomial(f64, *EXP2_TAIL_TO_5E9)
 
     @scalar(f32)
     def erfc(x):

@@ -116,9 +116,9 @@ def _gammas(T):
     tiny = f64(1e-100)
     constant = f64(0.41893853320467274)  # (log(2 pi) - 1) / 2
     root, root_lo = map(f64, ROOT)
-    lgamma_near, lgamma_far = polynomial(f64, *LGAMMA_NEAR[T]), polynomial(f64, *LGAMMA_FAR[T])
-    digamma_near, digamma_far = polynomial(f64, *DIGAMMA_NEAR[T]), polynomial(f64, *DIGAMMA_FAR[T])
-    trigamma_near, trigamma_far = polynomial(f64, *TRIGAMMA_NEAR[T]), polynomial(f64, *TRIGAMMA_FAR[T])
+    lgamma_near, lgamma_far = polynomial(f64, *LGAMMA_NEAR[T], halves=T is np.float32), polynomial(f64, *LGAMMA_FAR[T])
+    digamma_near, digamma_far = polynomial(f64, *DIGAMMA_NEAR[T], halves=T is np.float32), polynomial(f64, *DIGAMMA_FAR[T])
+    trigamma_near, trigamma_far = polynomial(f64, *TRIGAMMA_NEAR[T], halves=T is np.float32), polynomial(f64, *TRIGAMMA_FAR[T])
     sinpi_tail = polynomial(f64, *SINPI_TAIL[T])
 
     @scalar(f64, helper=True)
@@ -128,16 +128,32 @@ def _gammas(T):
         return r * (pi + z * sinpi_tail(z))
 
     @scalar(T)
-    def lgamma(x):
-        """log |gamma(x)|, within 4 ulp of positive x; of negative x within 1e-15 of the size of the terms, for it has zeros there."""
-        x64 = f64(x)
-        a = fabs(x64)
+    def far_lgamma(x):
+        """Whether x is negative, so that `near_lgamma` is not for it."""
+        return x < T(0)
+
+    @scalar(f64, helper=True)
+    def lgamma_of(a):
+        """log a and log gamma(a) of a >= 0."""
         small = a < one
         t = where(small, a - one, a - two)
         near = where(small, a, a - one) * t * lgamma_near(t)
         log_a = log_f64(a)
         far = (a - half) * (log_a - one) + (constant + lgamma_far(one / (a * a)) / a)
         y = where(a < three, where(small, near - log_a, near), far)
+        return log_a, where(a == inf, inf, y)
+
+    @scalar(T)
+    def near_lgamma(x):
+        """lgamma of what is not negative."""
+        return T(lgamma_of(f64(x))[1])
+
+    @scalar(T)
+    def lgamma(x):
+        """log |gamma(x)|, within 4 ulp of positive x; of negative x within 1e-15 of the size of the terms, for it has zeros there."""
+        x64 = f64(x)
+        a = fabs(x64)
+        log_a, y = lgamma_of(a)
         reflected = log_f64(pi / (a * sinpi(fabs(a - rint(a))))) - y
         y = where(x64 < zero, where(a < tiny, -log_a, reflected), y)
         return T(where(a == inf, inf, y))
@@ -169,8 +185,8 @@ def _gammas(T):
         s = pi / sinpi(a - rint(a))
         return T(where(x64 < zero, s * s - y + where(small, zero, z), where(small, y + z, y)))
 
-    return lgamma, digamma, trigamma
+    return lgamma, near_lgamma, far_lgamma, digamma, trigamma
 
 
-lgamma_f32, digamma_f32, trigamma_f32 = _gammas(np.float32)
-lgamma_f64, digamma_f64, trigamma_f64 = _gammas(np.float64)
+lgamma_f32, near_lgamma_f32, far_lgamma_f32, digamma_f32, trigamma_f32 = _gammas(np.float32)
+lgamma_f64, near_lgamma_f64, far_lgamma_f64, digamma_f64, trigamma_f64 = _gammas(np.float64)

@@ -54,6 +54,14 @@ def _logarithms(T, exp):
         y = where(x == zero, -inf, y)
         return where(x < zero, nan, y)
 
+    @scalar(T, helper=True)
+    def normal_log(x):
+        """Natural logarithm of a number that is positive and normal."""
+        f = significand(x) - one
+        h, t = reduced_log(f)
+        e = exponent(x)
+        return fma(e, ln2, f - (h - fma(e, ln2_lo, t)))
+
     @scalar(T)
     def log(x):
         """Natural logarithm, within 1 ulp."""
@@ -83,9 +91,9 @@ def _logarithms(T, exp):
         small = fma(v_lo, log10_e, fma(v, log10_e_lo, e * log10_2_lo))
         return at_the_edges(x, fma(e, log10_2, fma(v, log10_e, small)))
 
-    @scalar(T)
-    def log1p(x):
-        """log(1 + x), within 2 ulp, also near 0."""
+    @scalar(T, helper=True)
+    def normal_log1p(x):
+        """u = 1 + x and log(1 + x) of x > -1."""
         u = one + x
         u_lo = where(x > one, one - (u - x), x - (u - one))  # u + u_lo = 1 + x
         e, m = reduce(u)
@@ -93,16 +101,21 @@ def _logarithms(T, exp):
         f = where(near, x, m - one)
         h, t = reduced_log(f)
         correction = where(near, zero, u_lo / u)
-        y = fma(e, ln2, f - (h - (t + fma(e, ln2_lo, correction))))
+        return u, fma(e, ln2, f - (h - (t + fma(e, ln2_lo, correction))))
+
+    @scalar(T)
+    def log1p(x):
+        """log(1 + x), within 2 ulp, also near 0."""
+        u, y = normal_log1p(x)
         return copysign(at_the_edges(u, y), x)
 
     @scalar(T)
     def softplus(x):
         """log(1 + e**x), within 2 ulp; PyTorch's softplus with beta = 1 and no threshold."""
-        return where(x > zero, x, zero) + log1p(exp(-fabs(x)))
+        return where(x > zero, x, zero) + normal_log1p(exp(-fabs(x)))[1]
 
-    return reduce, log, log2, log10, log1p, softplus
+    return reduce, normal_log, log, log2, log10, log1p, softplus
 
 
-_, log_f32, log2_f32, log10_f32, log1p_f32, softplus_f32 = _logarithms(np.float32, exp_f32)
-reduce_f64, log_f64, log2_f64, log10_f64, log1p_f64, softplus_f64 = _logarithms(np.float64, exp_f64)
+_, normal_log_f32, log_f32, log2_f32, log10_f32, log1p_f32, softplus_f32 = _logarithms(np.float32, exp_f32)
+reduce_f64, normal_log_f64, log_f64, log2_f64, log10_f64, log1p_f64, softplus_f64 = _logarithms(np.float64, exp_f64)

@@ -1,4 +1,5 @@
-"""Special functions for kernels: erfinv erfcx i0 i0e i1 i1e, each as `name_f32` and `name_f64`; all compute in float64.
+"""Special functions for kernels: erfinv erfcx i0 i0e i1 i1e, each as `name_f32` and `name_f64`; all but erfinv_f32 compute
+in float64.
 
     erfinv(x) = x P(w),    w = -log(1 - x**2), with other polynomials, of sqrt(w), for large w (Giles, 2012)
     erfcx(a) = e**(a**2) erfc(a) = C(t) / (a + 3),    t = (a - 3) / (a + 3), for all a >= 0 (Shepherd and Laframboise, 1981)
@@ -11,13 +12,12 @@ import numpy as np
 
 from numtape.kernels._vec_exp import exp_f64
 from numtape.kernels._vec_llvm import copysign, fabs, fma, polynomial, scalar, sqrt, where
-from numtape.kernels._vec_log import log_f64
+from numtape.kernels._vec_log import normal_log_f32, normal_log_f64
 
-ERFINV_CENTRE = {  # erfinv(x) / x on 0 <= w <= 6.25, in w - 3.125
+ERFINV_CENTRE = {  # erfinv(x) / x on 0 <= w <= 5, in w (float32, to 7e-9), and on 0 <= w <= 6.25, in w - 3.125 (float64)
     np.float32: (
-        1.3642498644590784e-12, -1.2396714980402452e-11, -3.780363278701018e-11, 1.0313216865427852e-09, -4.21900210168652e-09,
-        -2.8903761243865016e-08, 4.2383731574351034e-07, -1.366098269991623e-06, -1.3883102114674188e-05, 0.00018673528439758794,
-        -0.0007407021824193681, -0.006033671544084242, 0.2401581823905672, 1.6536545627504364,
+        -8.931925970244222e-09, 2.243043015262031e-07, -2.0082713391637707e-06, 4.150663236592616e-06, 4.404880432626899e-05,
+        -0.00012653947431268868, -0.0023352705948701527, 0.011549165116928104, 0.23201371276215604, 0.8862269242011682,
     ),
     np.float64: (
         3.240704459379902e-21, -1.113483769832702e-21, -3.4996044354754177e-19, 1.150022252066253e-18, 1.557432024623325e-17,
@@ -27,11 +27,11 @@ ERFINV_CENTRE = {  # erfinv(x) / x on 0 <= w <= 6.25, in w - 3.125
         -0.000740702534154477, -0.00603367087142785, 0.2401581824255883, 1.6536545626831027,
     ),
 }  # fmt: skip
-ERFINV_MIDDLE = {  # the same on 2.5 <= sqrt(w) <= 4 (float32: 4.1), in sqrt(w) - 3.25
+# The same on sqrt(5) <= sqrt(w) <= 4.1, in sqrt(w) - 3 (float32, to 2e-8), and on 2.5 <= sqrt(w) <= 4, in sqrt(w) - 3.25 (float64)
+ERFINV_MIDDLE = {
     np.float32: (
-        7.4676526748176915e-06, -3.99060559225072e-05, 6.981445014721724e-05, 1.8770911842360497e-05, -0.00035469768433588544,
-        0.0009549246641458284, -0.0016885142241876798, 0.0024912162267370533, -0.0037511746363422093, 0.005370925869782013,
-        1.005258966546074, 3.083885610400964,
+        0.0001115385807799795, -0.00030552505117411146, -5.045885289808411e-05, 0.001479703952923971, -0.0036009003307526993,
+        0.005689216294342166, -0.007636489636678905, 0.009444992113527836, 1.0016749120571993, 2.8329768070195414,
     ),
     np.float64: (
         -1.5203888688781036e-08, 1.2624062807231146e-09, 1.3128950060152076e-07, -2.727160303751978e-07, -2.7252622358771328e-08,
@@ -120,27 +120,50 @@ I1E_FAR = {  # sqrt(a) e**-a I1(a), t = 16 / a - 1, on |t| <= 1
 }  # fmt: skip
 
 
-def _erfinv(T):
-    f64 = np.float64
-    one, inf = f64(1), f64(np.inf)
-    start, centre_at, middle_at, far_from, far_at = f64(6.25), f64(3.125), f64(3.25), f64(4), f64(5)
-    centre, middle, far = polynomial(f64, *ERFINV_CENTRE[T]), polynomial(f64, *ERFINV_MIDDLE[T]), polynomial(f64, *ERFINV_FAR)
-    in_two = T is np.float32  # float32 has nothing between 1 - 2**-24 and 1, where sqrt(w) is 4.1
+def _erfinv_f32():
+    f32 = np.float32
+    one, three, start, inf, nan = f32(1), f32(3), f32(5), f32(np.inf), f32(np.nan)
+    centre, middle = polynomial(f32, *ERFINV_CENTRE[f32]), polynomial(f32, *ERFINV_MIDDLE[f32])
 
-    @scalar(T)
+    @scalar(f32)
     def erfinv(x):
-        """The inverse of erf, within 3 ulp; NaN outside [-1, 1]."""
-        x64 = f64(x)
-        a = fabs(x64)
-        w = -log_f64((one - a) * (one + a))
-        s = sqrt(w)
-        y = middle(s - middle_at)
-        if not in_two:
-            y = where(s < far_from, y, far(s - far_at))
-        y = where(w < start, centre(w - centre_at), y)
-        return T(where(a == one, copysign(inf, x64), x64 * y))
+        """The inverse of erf, within 2 ulp; NaN outside [-1, 1]."""
+        a = fabs(x)
+        w = -normal_log_f32(fma(-a, a, one))
+        y = x * where(w < start, centre(w), middle(sqrt(w) - three))  # nothing lies between 1 - 2**-24 and 1, where sqrt(w) is 4.1
+        return where(a < one, y, where(a == one, copysign(inf, x), nan))
 
     return erfinv
+
+
+def _erfinv_f64():
+    f64 = np.float64
+    one, inf, nan, limit = f64(1), f64(np.inf), f64(np.nan), f64(0.999)
+    start, centre_at, middle_at, far_from, far_at = f64(6.25), f64(3.125), f64(3.25), f64(4), f64(5)
+    centre, middle, far = (polynomial(f64, *c, halves=True) for c in (ERFINV_CENTRE[f64], ERFINV_MIDDLE[f64], ERFINV_FAR))
+
+    @scalar(f64)
+    def far_erfinv(x):
+        """Whether x is near 1 or -1, so that `near_erfinv` is not for it."""
+        return fabs(x) > limit
+
+    @scalar(f64)
+    def near_erfinv(x):
+        """erfinv where |x| <= 0.999: w < 6.25 there."""
+        a = fabs(x)
+        return x * centre(-normal_log_f64(fma(-a, a, one)) - centre_at)
+
+    @scalar(f64)
+    def erfinv(x):
+        """The inverse of erf, within 3 ulp; NaN outside [-1, 1]."""
+        a = fabs(x)
+        w = -normal_log_f64(fma(-a, a, one))
+        s = sqrt(w)
+        y = where(s < far_from, middle(s - middle_at), far(s - far_at))
+        y = where(w < start, centre(w - centre_at), y)
+        return where(a < one, x * y, where(a == one, copysign(inf, x), nan))
+
+    return erfinv, near_erfinv, far_erfinv
 
 
 def _erfcx(T):
@@ -206,7 +229,8 @@ def _bessels(T):
     return i0, i0e, i1, i1e
 
 
-erfinv_f32, erfinv_f64 = _erfinv(np.float32), _erfinv(np.float64)
+erfinv_f32 = _erfinv_f32()
+erfinv_f64, near_erfinv_f64, far_erfinv_f64 = _erfinv_f64()
 erfcx_f32, erfcx_f64 = _erfcx(np.float32), _erfcx(np.float64)
 i0_f32, i0e_f32, i1_f32, i1e_f32 = _bessels(np.float32)
 i0_f64, i0e_f64, i1_f64, i1e_f64 = _bessels(np.float64)

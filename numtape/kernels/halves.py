@@ -3,6 +3,10 @@
 x86 converts float16 with F16C, which every processor with AVX2 has; bfloat16 is the upper half of a float32.
 """
 
+import functools
+import platform
+
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
@@ -17,9 +21,18 @@ def widen(builder, half, bits):
     return builder.bitcast(word, ir.FloatType())
 
 
+@functools.cache
+def _converts() -> bool:
+    """Whether the processor has an instruction from float32 to float16 (without one LLVM calls a function, which does not vectorise)."""
+    return platform.machine() == "x86_64" and bool(llvm.get_host_cpu_features().get("f16c"))
+
+
 def narrow(builder, half, value):
     """A float32 as 16 bits of memory, to the nearest, ties to even."""
     I32 = ir.IntType(32)
+    if half == "f16" and _converts():
+        bits = builder.bitcast(builder.fptrunc(value, ir.HalfType()), ir.IntType(16))
+        return builder.select(builder.fcmp_unordered("uno", value, value), ir.IntType(16)(0x7E00), bits)
     word = builder.bitcast(value, I32)
     if half == "f16":
         return _narrow_f16(builder, value, word)

@@ -77,7 +77,18 @@ from numtape.kernels._vec_exp import (
     tanh_f32,
     tanh_f64,
 )
-from numtape.kernels._vec_gamma import digamma_f32, digamma_f64, lgamma_f32, lgamma_f64, trigamma_f32, trigamma_f64
+from numtape.kernels._vec_gamma import (
+    digamma_f32,
+    digamma_f64,
+    far_lgamma_f32,
+    far_lgamma_f64,
+    lgamma_f32,
+    lgamma_f64,
+    near_lgamma_f32,
+    near_lgamma_f64,
+    trigamma_f32,
+    trigamma_f64,
+)
 from numtape.kernels._vec_incomplete import igamma_f32, igamma_f64, igammac_f32, igammac_f64, ndtri_f32, ndtri_f64
 from numtape.kernels._vec_log import (
     log1p_f32,
@@ -97,6 +108,7 @@ from numtape.kernels._vec_special import (
     erfcx_f64,
     erfinv_f32,
     erfinv_f64,
+    far_erfinv_f64,
     i0_f32,
     i0_f64,
     i0e_f32,
@@ -105,6 +117,7 @@ from numtape.kernels._vec_special import (
     i1_f64,
     i1e_f32,
     i1e_f64,
+    near_erfinv_f64,
 )
 from numtape.kernels._vec_trig import (
     acos_f32,

@@ -8,7 +8,7 @@ from numtape import graph
 from numtape.dispatch import rows
 from numtape.graph import Symbol
 from numtape.ops.define import composite, row
-from numtape.ops.reduce import amax, row_logsumexp_of, sum
+from numtape.ops.reduce import amax, count, row_logsumexp_of, sum
 from numtape.ops.scatter import check_range
 from numtape.ops.select import where
 
@@ -36,7 +36,8 @@ def position(x, dim):
 def row_cross_entropy(x, target, dim):
     "log(sum(e**x)) - x[target] over `dim`."
     top = amax(x, dim, True)
-    chosen = amax(where(position(x, dim) == target, x, -math.inf), dim, True)  # -inf, so that the loss is inf, if target is no class
+    chosen = sum(where(position(x, dim) == target, x, 0.0), dim, True)  # of one number: a sum is SIMD code where a maximum of some is not
+    chosen = where((target >= 0) & (target < count(x, dim)), chosen, -math.inf)  # so that the loss is inf
     return sum((x - top).exp(), dim, True).log() + top - chosen
 
 

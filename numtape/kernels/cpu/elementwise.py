@@ -17,7 +17,7 @@ from numtape.kernels import library
 from numtape.kernels.cpu import copy
 from numtape.kernels.cpu.driver import Table
 
-BLOCK = 1024  # elements that are looked through for large quotients before they are divided
+BLOCK = 256  # elements that are looked through for rare arguments together
 SHORT, LONG = 8, 16  # elements of the innermost dim, below which another one of so many is walked there
 GRAIN = 32768  # elements below which a second thread does not pay (docs/performance.md)
 
@@ -93,23 +93,36 @@ def store_line(out, result):
     return f"out[{'i * out_step' if out[1] == 's' else 'i'}] = {stored}"
 
 
+# Functions with a short way and a long one (see `vecmath`), and the test which argument needs the long one.
+LONG_WAYS = {
+    **dict.fromkeys((f"{name}_{kind}" for name in ("fmod", "remainder", "floor_divide") for kind in ("f32", "f64")), "far_quotient"),
+    "erfinv_f64": "far_erfinv",
+    **dict.fromkeys(("lgamma_f32", "lgamma_f64"), "far_lgamma"),
+}
+LONG_WAY = re.compile(rf"\b({'|'.join(LONG_WAYS)})\b")
+
+
+def test_of(function):
+    return f"{LONG_WAYS[function]}_{function[-3:]}"
+
+
 def loops(lines, stores):
     """The loop over a row; `lines` compute an element, `stores` write it.
 
-    Where a quotient may be too large for SIMD code (see `vecmath.fmod`), blocks are looked through first, and only those that hold such a
-    quotient take the long way: without it 8 ns an element instead of 0.6. What is found does not depend on the way.
+    Where a function has a short way that is SIMD code and a long one for rare arguments, blocks are looked through first, and only those that
+    hold such an argument take the long way (fmod 8 ns an element without, 0.6 so). What is found does not depend on the way.
     """
-    far = [(kind, arguments) for line in lines for kind, arguments in calls_of(LONG_WAY, line)]
-    if not far:
+    tests = [f"{test_of(function)}({arguments})" for line in lines for function, arguments in long_calls(line)]
+    if not tests:
         return ["for i in range(count):", *(f"    {line}" for line in [*lines, *stores])]
-    near = [LONG_WAY.sub(r"near_\1_\2(", line) for line in lines]
+    near = [LONG_WAY.sub(r"near_\1", line) for line in lines]
     return [
         "first = 0",
         "while first < count:",
         f"    last, far = min(first + {BLOCK}, count), False",
         "    for i in range(first, last):",
         *(f"        {line}" for line in near),
-        f"        far |= {' | '.join(f'far_quotient_{kind}({arguments})' for kind, arguments in far)}",
+        f"        far |= {' | '.join(tests)}",
         "    if far:",
         "        for i in range(first, last):",
         *(f"            {line}" for line in [*lines, *stores]),
@@ -120,22 +133,19 @@ def loops(lines, stores):
     ]
 
 
-LONG_WAY = re.compile(r"\b(fmod|remainder|floor_divide)_(f32|f64)\(")
-
-
-def with_near(imports):
-    """The import lines, with what the short way needs."""
-    return re.sub(r"\b(fmod|remainder|floor_divide)_(f32|f64)\b", r"\1_\2, near_\1_\2, far_quotient_\2", imports)
-
-
-def calls_of(pattern, line):
-    """The kinds and the arguments' texts of the calls in a line."""
-    for found in pattern.finditer(line):
-        depth, stop = 1, found.end()
+def long_calls(line):
+    """The functions with a long way that a line calls, and the texts of their arguments."""
+    for found in LONG_WAY.finditer(line):
+        depth, stop = 1, found.end() + 1
         while depth:
             depth += {"(": 1, ")": -1}.get(line[stop], 0)
             stop += 1
-        yield found[2], line[found.end() : stop - 1]
+        yield found[1], line[found.end() + 1 : stop - 1]
+
+
+def with_near(imports):
+    """The import lines, with what the short ways need."""
+    return LONG_WAY.sub(lambda found: f"{found[1]}, near_{found[1]}, {test_of(found[1])}", imports)
 
 
 def text(name, signature, imports, out, inputs, scalars, lines, result, more=()):

@@ -21,6 +21,7 @@ from numtape.kernels.cpu.elementwise import GRAIN, SIZES, scalar_lines
 
 WIDTH, BLOCK = 64, 64  # rows of a strip; elements of a row that are added up before they go into the total
 LEAST = 8  # rows side by side, below which strips are not worth it
+SHORT = 24  # rows of up to so many elements are walked together wherever they lie (softmax of 10: 6.9 ns an element one by one, 3.8 together)
 POSITION = "i64(row)"  # the text of an element's position in its row
 
 TEXT = '''"""{name}: {signature}"""
@@ -135,6 +136,24 @@ class Writer:
                     found.append(f"x{k - 1} = in{k - 1}[0]{' != 0' if self.operands[k][0] == 'b8' else ''}")
         return found
 
+    def gathered(self, lines):
+        """The loop's lines with strided elements read from and written to arrays on the stack, and the lines before and after the loop that
+        fill and empty those: LLVM makes no SIMD code of a loop with strided loads and a long formula."""
+        before, after, found = [], [], []
+        for line in lines:
+            load, store = re.fullmatch(r"(x\d+) = (in\d+\[i \* step\d+\])(.*)", line), re.fullmatch(r"out\[i \* out_step\] = (.*)", line)
+            if load:
+                operand = self.operands[1 + int(load[1][1:])][0]
+                self.arrays[f"g_{load[1]}"] = operand
+                before += ["for i in range(count):", f"    a_g_{load[1]}[i] = {load[2]}"]
+                line = f"{load[1]} = a_g_{load[1]}[i]{load[3]}"
+            elif store:
+                self.arrays["g_out"] = self.operands[0][0]
+                after = ["for i in range(count):", "    out[i * out_step] = a_g_out[i]"]
+                line = f"a_g_out[i] = {store[1]}"
+            found.append(line)
+        return before, found, after
+
     def over_elements(self, block):
         """A pass along the rows: the loop over the strip is the inner one."""
         blocked = [r for r in block.reductions if r.total]
@@ -157,8 +176,10 @@ class Writer:
             for r in blocked:
                 name = f"part_{r.variable}"
                 self.lines += ["    for i in range(count):", f"        {name} = {r.part}({r.identity})", f"        {self.store(name, r.part)}"]
-        self.lines += [indent + walk, *(f"{indent}    {line}" for line in self.pointers())]
+        before, inner, after = self.gathered(inner)
+        self.lines += [indent + walk, *(f"{indent}    {line}" for line in [*self.pointers(), *before])]
         self.lines += [f"{indent}    for i in range(count):", *(f"{indent}        {line}" for line in inner)]
+        self.lines += [f"{indent}    {line}" for line in after]
         if blocked:
             self.lines.append("    for i in range(count):")
             for r in blocked:
