@@ -11,8 +11,8 @@ tensor([], size=(0, 3))
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from numtape import dtypes
 from numtape.tensor import Tensor
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How much of a tensor is printed, and how."""
 
     precision: int = 4  # digits after the point
@@ -50,9 +49,9 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
     if profile is not None:
         if profile not in PROFILES:
             raise ValueError(f"set_printoptions: profile: expected one of {', '.join(PROFILES)}, got {profile!r}")
-        options = replace(PROFILES[profile], sci_mode=options.sci_mode)
+        options = PROFILES[profile]._replace(sci_mode=options.sci_mode)
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
-    options = replace(options, sci_mode=sci_mode, **{k: v for k, v in given.items() if v is not None})
+    options = options._replace(sci_mode=sci_mode, **{k: v for k, v in given.items() if v is not None})
 
 
 # ------------------------------------------------------------------------------------------------ numbers

@@ -27,6 +27,11 @@ def new(nbytes: int, op: str, where: device = cpu):
         raise MemoryError(f"{op}: cannot allocate {nbytes:,} bytes") from None
 
 
+def empty_cache() -> None:
+    """Give the free blocks of the host back to the system."""
+    driver.empty_cache()
+
+
 def transfer(address: int, where: device, source: int, origin: device, nbytes: int) -> None:
     """Copy bytes from memory of one device to memory of another, at least one of them a card."""
     pattern(origin if where is cpu else where, "driver").transfer(address, where, source, origin, nbytes)

@@ -8,6 +8,8 @@ import warnings
 from numtape import dtypes, layout
 from numtape.dispatch.functions import into
 from numtape.dispatch.record import recorded
+from numtape.kernels import pattern, placing
+from numtape.kernels.cpu.driver import launch
 from numtape.ops.copy import clone, copied, like, tensor_of
 from numtape.ops.creation import arange, empty, zeros
 from numtape.ops.define import composite
@@ -258,28 +260,31 @@ def combinations(input, r=2, with_replacement=False):
 @composite(creation=True)
 def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's lower triangle, row by row; `offset` moves the diagonal to the right."
-    _sizes("tril_indices", row, col)
-    return _places(arange(row, device=device).unsqueeze(1) >= arange(-offset, col - offset, device=device), dtype)
+    return _triangle("tril_indices", row, col, offset + 1, False, dtype, device)
 
 
 @composite(creation=True)
 def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
     "The row and column numbers of a matrix's upper triangle, row by row; `offset` moves the diagonal to the right."
-    _sizes("triu_indices", row, col)
-    return _places(arange(row, device=device).unsqueeze(1) <= arange(-offset, col - offset, device=device), dtype)
+    return _triangle("triu_indices", row, col, offset, True, dtype, device)
 
 
-def _sizes(name, row, col):
+def _triangle(name, row, col, diagonal, upper, dtype, device):
+    """Both rows of indices by one kernel; `diagonal` is the column at which an upper triangle begins in row 0, and a lower one ends."""
     for label, n in (("row", row), ("col", col)):
         if n < 0:
             raise RuntimeError(f"{name}: {label} must be non-negative, got {n}")
-
-
-def _places(mask, dtype):
-    """The indices of where a mask holds, a row for each dim."""
-    from numtape.ops.masks import coordinates, positions_where
-
-    return coordinates(positions_where(mask), mask._spec.shape).to(dtypes.int64 if dtype is None else dtype)
+    below = lambda n: max(n, 0) * (max(n, 0) - 1) // 2  # the sum of the numbers below n
+    above = below(diagonal) - below(diagonal - col)
+    count = below(row + diagonal) - below(row + diagonal - col) - above
+    count = row * col - count if upper else count
+    kind = dtypes.int64 if dtype is None else dtypes.check(name, dtype)
+    found = empty(2, count, dtype=kind if kind is dtypes.int32 else dtypes.int64, device=device)
+    if count:
+        with placing(found._spec.device):
+            table = pattern(found._spec.device, "fill").triangle(found._spec.dtype.code, row, col)
+        launch(table.address, found._address, count, col, diagonal, above, int(upper))
+    return found.to(kind)
 
 
 def broadcast_shapes(*shapes):

@@ -25,6 +25,7 @@ from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int
 _NUMBERS = {float, bool, int}
+_WRITTEN = {float, bool, int, list}
 
 
 def _kind(op, dtype):
@@ -316,17 +317,27 @@ def _of_card(data):
     return from_cuda_array(data, placed("cuda").index if number is None else int(number))
 
 
-def _of_number(value, kind, device) -> Tensor | None:
-    """A Python number as a tensor without dims; None where it takes more than writing it down."""
-    if kind is None:
-        kind = dtypes.get_default_dtype() if type(value) is _py_float else dtypes.bool if type(value) is _py_bool else dtypes.int64
+def _written(data, kind, device) -> Tensor | None:
+    """A Python number, or a short list of numbers of one type, as a tensor; None where it takes more than writing them down."""
+    numbers = data if type(data) is list else (data,)
+    types = set(map(type, numbers))
+    if len(types) != 1 or len(numbers) > 1000 or device is not cpu:
+        return None
+    given = types.pop()
+    if given is _py_float:
+        kind = dtypes.get_default_dtype() if kind is None else kind
+        fits = kind.is_floating_point
+    elif given is _py_int:
+        kind = dtypes.int64 if kind is None else kind
+        fits = (kind.is_floating_point or kind is dtypes.int64) and min(numbers) >= -(2**53) and max(numbers) <= 2**53
+    else:
+        kind = dtypes.bool if kind is None else kind
+        fits = given is _py_bool and kind is dtypes.bool
     cell = CELLS.get(kind.code)
-    if device is not cpu or cell is None or not (kind is dtypes.bool and type(value) is _py_bool or kind.is_floating_point or kind is dtypes.int64 and type(value) is _py_int):
+    if not fits or cell is None:
         return None
-    if type(value) is _py_int and not -(2**53) <= value <= 2**53:
-        return None
-    out = empty_of_spec(spec_of(kind, cpu, ()), "tensor")
-    cell.from_address(out._address).value = value
+    out = empty_of_spec(spec_of(kind, cpu, (len(data),) if numbers is data else ()), "tensor")
+    (cell * len(numbers)).from_address(out._address)[:] = numbers
     return out
 
 
@@ -345,8 +356,8 @@ def _plain(data):
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     "A new tensor with a copy of `data`: numbers, nested sequences, an array or a tensor."
     kind = None if dtype is None else dtypes.check("tensor", dtype)
-    if type(data) in (_py_float, _py_int, _py_bool):
-        out = _of_number(data, kind, wanted(device))
+    if type(data) in _WRITTEN:
+        out = _written(data, kind, wanted(device))
         if out is not None:
             return _finish(out, requires_grad)
     if isinstance(data, Tensor):

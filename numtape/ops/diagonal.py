@@ -6,6 +6,7 @@ import functools
 
 from numtape import dtypes, layout
 from numtape.dispatch.record import recorded, view_of
+from numtape.kernels.cpu.calls import known_view
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import fresh, given
 from numtape.ops.copy import contiguous, like, tensor_of
@@ -18,6 +19,7 @@ from numtape.ops.view import _remember, _specs, reshape, unsqueeze
 
 
 # ------------------------------------------------------------------------------------------------ diagonals
+@known_view
 @composite
 def diagonal(input, offset=0, dim1=0, dim2=1):
     "A view of the diagonal of two dims, as the last dim; `offset` counts columns to the right of the main one."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numtape import dtypes, layout
 from numtape.autograd import tape
 from numtape.dispatch.record import view_of
+from numtape.kernels.cpu.calls import known_view
 from numtape.ops.complex import conj
 from numtape.ops.copy import copy_, like, tensor_of
 from numtape.ops.creation import arange
@@ -62,6 +63,7 @@ def _gathered(g: Tensor, moved: int, spec, whole) -> Tensor:
     return reshape(found, whole.shape)
 
 
+@known_view
 @composite
 def unfold_dim(input, dimension, size, step):
     "A view of all windows of `size` elements along a dim, `step` apart; the windows' elements are the last dim."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 
 from numtape import dtypes, layout
 from numtape.ops.copy import tensor_of
@@ -115,8 +116,14 @@ def tensor_split(input, indices_or_sections, dim=0):
             raise RuntimeError(f"tensor_split: number of sections must be larger than 0, got {cuts}")
         size, larger = divmod(n, cuts)
         cuts = [i * size + min(i, larger) for i in range(1, cuts)]
+    return tuple([narrow(x, d, a, length) for a, length in _pieces(n, tuple(cuts))])
+
+
+@functools.lru_cache(1024)
+def _pieces(n: int, cuts: tuple) -> list:
+    """Where each piece of a dim begins, and its length."""
     ends = [slice(a, b).indices(n)[:2] for a, b in zip([0, *cuts], [*cuts, n])]
-    return tuple(narrow(x, d, a, max(b - a, 0)) for a, b in ends)
+    return [(a, max(b - a, 0)) for a, b in ends]
 
 
 def _split_along(name, dims, dim):

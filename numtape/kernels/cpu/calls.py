@@ -44,6 +44,11 @@ def forget() -> None:
         driver.state[at.EPOCH] += 1
 
 
+def _place_of(thing, holder, size: int) -> int:
+    """The offset at which an object of `size` bytes holds another, in bytes."""
+    return 8 * list((ctypes.c_int64 * (size // 8)).from_address(id(holder))).index(id(thing))
+
+
 def introduce(tensor: type) -> None:
     """Say which type tensors are of, and find where its slots lie."""
     if not library.JIT:
@@ -61,8 +66,8 @@ def introduce(tensor: type) -> None:
     for word, name in words.items():
         mark = object()
         setattr(sample, name, mark)
-        found = (ctypes.c_int64 * (size // 8)).from_address(id(sample))
-        driver.state[word] = 8 * list(found).index(id(mark))
+        driver.state[word] = _place_of(mark, sample, size)
+    driver.state[at.TUPLE_ITEMS] = _place_of(mark, (mark,), tuple.__basicsize__ + 8)  # not the same in every version of Python
     driver.state[at.TENSOR_TYPE] = id(tensor)
 
 

@@ -103,7 +103,7 @@ def write_key(state, function, args, nargs, operands, key):
             depth += 1
             nargs = load_word(thing + 16)
             if kind == load_word(state + 8 * TUPLE_TYPE):
-                args, found = thing + 24, TUPLE
+                args, found = thing + load_word(state + 8 * TUPLE_ITEMS), TUPLE
             else:
                 args, found = load_word(thing + 24), LIST
             store_word(key + 8 * n, nargs)

@@ -69,7 +69,8 @@ LOG, LOG_LENGTH = 336, 256
     SLOT_NODE,
     SLOT_BASE,
     SLOT_SEEN,
-) = range(LOG + LOG_LENGTH, LOG + LOG_LENGTH + 24)
+    TUPLE_ITEMS,
+) = range(LOG + LOG_LENGTH, LOG + LOG_LENGTH + 25)
 STATE_WORDS = LOG + LOG_LENGTH + 32
 
 # The table of known calls: sets of two entries. An entry is the number of words of its key, the key, and what the call does.

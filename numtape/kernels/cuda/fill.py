@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numtape.kernels.cpu.fill import LINSPACE, RAMP
+from numtape.kernels.cpu.fill import LINSPACE, RAMP, TRIANGLE
 from numtape.kernels.cuda import serial
 
 
@@ -15,3 +15,8 @@ def ramp(code, floating, count):
 def linspace(code, count):
     """The launch of equally spaced numbers; arguments: out, first, last, step."""
     return serial.table("linspace", LINSPACE.format(code=code), count, 4, [max(count, 2)])
+
+
+def triangle(code, rows, columns):
+    """The launch of the row and the column numbers of a triangle; arguments: out, and the numbers that TRIANGLE names."""
+    return serial.table("triangle", TRIANGLE.format(code=code), rows, 6, [])
