@@ -1,4 +1,4 @@
-"""Whole training steps of small perceptrons."""
+"""Whole training steps: perceptrons, and with --all-cases a CNN, two GPTs, an LSTM and a PINN."""
 
 import pytest
 
