@@ -20,7 +20,7 @@ FUNCTIONS = {
     "lgamma": (mp.loggamma, (1e-3, 60), 1, 5),
     "digamma": (mp.digamma, (1e-3, 60), 1, 5),
     "trigamma": (lambda x: mp.psi(1, x), (1e-3, 60), 1, 3),
-    "erfinv": (mp.erfinv, (-1, 1), 2, 3),
+    "erfinv": (mp.erfinv, (-1, 1), 3, 3),
     "erfcx": (lambda x: mp.exp(x * x) * mp.erfc(x), (-5, 25), 1, 6),
     "i0": (lambda x: mp.besseli(0, x), (-50, 50), 1, 4),
     "i0e": (scaled(0), (-50, 50), 1, 4),

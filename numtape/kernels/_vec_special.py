@@ -127,7 +127,7 @@ def _erfinv_f32():
 
     @scalar(f32)
     def erfinv(x):
-        """The inverse of erf, within 2 ulp; NaN outside [-1, 1]."""
+        """The inverse of erf, within 3 ulp; NaN outside [-1, 1]."""
         a = fabs(x)
         w = -normal_log_f32(fma(-a, a, one))
         y = x * where(w < start, centre(w), middle(sqrt(w) - three))  # nothing lies between 1 - 2**-24 and 1, where sqrt(w) is 4.1
