@@ -6,8 +6,7 @@ import builtins
 import itertools
 
 from numtape import layout
-from numtape.dispatch.record import view_of
-from numtape.kernels.cpu.calls import known_view
+from numtape.dispatch.record import known_view, view_of
 from numtape.ops.copy import clone
 from numtape.ops.define import composite
 from numtape.ops.view import _like, _remember, _specs, tensor_of
