@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from numtape.autograd import mode, tape
+from numtape.kernels.cpu.calls import remembering
 from numtape.spec import Spec
 from numtape.tensor import Tensor
 
@@ -50,3 +53,44 @@ def view_of(x: Tensor, spec: Spec, offset: int, name: str, pull, *, part: bool =
 
 
 _new = object.__new__
+
+
+def known_view(fn):
+    """A function (tensor, argument, ...) of a view whose calls are remembered, and with them how each is differentiated.
+
+    The pull of such a view may depend on its arguments and on the spec of the tensor alone, not on the tensor.
+    """
+    known, learn = remembering(1, views=True, completes=True)
+    pulls: dict = {}  # (spec, spec of the view, its offset in bytes) -> the label and the pull of its node
+
+    @functools.wraps(fn)
+    def function(input, *arguments, **named):
+        if named:
+            return fn(input, *arguments, **named)
+        view = known(input, arguments)
+        if view is not None:
+            if not view._requires_grad:
+                return view
+            view._requires_grad = False
+            if not mode.state.enabled:
+                return view
+            edge = tape.edge_of(input)
+            if edge is None:
+                return view
+            found = pulls.get((input._spec, view._spec, view._address - input._address))
+            if found is not None:
+                view._node, view._requires_grad = tape.Node(found[0], (edge,), found[1], view._spec), True
+                return view
+        view = fn(input, *arguments)
+        node = getattr(view, "_node", fn)  # a batch of `vmap` has none, and may be no view
+        if node is not fn and view._storage is input._storage and view._base is (input if input._base is None else input._base):
+            offset = view._address - input._address
+            learn((input, arguments), view._spec, offset=offset, direct=True)
+            if node is not None and len(node.inputs) == 1 and node.inputs[0] is tape.edge_of(input):
+                if len(pulls) > 4096:
+                    pulls.clear()
+                pulls[input._spec, view._spec, offset] = node.label, node.pull
+        return view
+
+    fn.op.public = function
+    return function

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 
 from numtape import dtypes, layout
-from numtape.dispatch.record import recorded, view_of
-from numtape.kernels.cpu.calls import known_view
+from numtape.dispatch.record import known_view, recorded, view_of
 from numtape.ops.arithmetic import zero
 from numtape.ops.arrange import fresh, given
 from numtape.ops.copy import contiguous, like, tensor_of

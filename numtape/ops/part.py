@@ -7,8 +7,7 @@ import itertools
 
 from numtape import layout
 from numtape.autograd.tape import Taken
-from numtape.dispatch.record import view_of
-from numtape.kernels.cpu.calls import known_view
+from numtape.dispatch.record import known_view, view_of
 from numtape.ops.copy import clone
 from numtape.ops.define import composite
 from numtape.ops.view import _like, _remember, _specs, tensor_of

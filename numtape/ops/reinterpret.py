@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from numtape import dtypes, layout
 from numtape.autograd import tape
-from numtape.dispatch.record import view_of
-from numtape.kernels.cpu.calls import known_view
+from numtape.dispatch.record import known_view, view_of
 from numtape.ops.complex import conj
 from numtape.ops.copy import copy_, like, tensor_of
 from numtape.ops.creation import arange

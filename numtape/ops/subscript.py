@@ -13,8 +13,7 @@ from math import prod
 import numpy as np
 
 from numtape import dtypes, layout
-from numtape.dispatch.record import view_of
-from numtape.kernels.cpu.calls import known_view
+from numtape.dispatch.record import known_view, view_of
 from numtape.ops import places
 from numtape.ops.copy import like, tensor_of
 from numtape.ops.define import composite

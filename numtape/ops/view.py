@@ -6,9 +6,8 @@ from math import prod
 
 from numtape import layout
 from numtape.autograd import mode
-from numtape.dispatch.record import view_of
+from numtape.dispatch.record import known_view, view_of
 from numtape.graph import Symbol
-from numtape.kernels.cpu.calls import known_view
 from numtape.ops.copy import contiguous, tensor_of
 from numtape.ops.copy import like as _like
 from numtape.ops.define import composite

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
 
 import numpy as np
@@ -98,22 +97,3 @@ else:
 
     def update_rows(words, tensors, *numbers):
         """None: without compiled code an update runs row by row."""
-
-
-def known_view(fn):
-    """A function (tensor, argument, ...) of a view whose calls are remembered."""
-    known, learn = remembering(1, views=True)
-
-    @functools.wraps(fn)
-    def function(input, *arguments, **named):
-        if named:
-            return fn(input, *arguments, **named)
-        view = known(input, arguments)
-        if view is None:
-            view = fn(input, *arguments)
-            if getattr(view, "_node", 0) is None and view._storage is input._storage and view._base is (input if input._base is None else input._base):
-                learn((input, arguments), view._spec, offset=view._address - input._address)
-        return view
-
-    fn.op.public = function
-    return function
