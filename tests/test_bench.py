@@ -29,7 +29,7 @@ def test_list_names_a_case_for_every_op_of_the_table(capsys):
         if op.family == "elementwise":
             assert f" elementwise/{op.name}/" in listed
         elif op.family == "reduction":
-            assert f" reduce/{op.name}.all/" in listed
+            assert f" reduction/{op.name}.all/" in listed
     assert "* train/mlp-16-32-4/batch32" in listed
     assert "  start/import" in listed
 
