@@ -6,6 +6,7 @@ A new op is timed without a line here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,14 @@ def cases(sizes: Sequence[int]) -> list[Case]:
             found.append(Case("elementwise", f"{op.name}/{size}", of_op(op.name, arguments), op.name in DEFAULT, item * size))
     for size in sizes:
         for name, domain in MATHS.items():
-            arguments = lambda name=name, size=size, domain=domain: [values(name, (size,), domain).astype(np.float64)]
-            found.append(Case("elementwise", f"{name}.float64/{size}", of_op(name, arguments), False, 16 * size))
+            doubles = partial(in_float64, name, size, domain)
+            found.append(Case("elementwise", f"{name}.float64/{size}", of_op(name, doubles), False, 16 * size))
         found += special(size)
     return found
+
+
+def in_float64(name: str, size: int, domain: str | None) -> list[Any]:
+    return [values(name, (size,), domain).astype(np.float64)]
 
 
 def special(size: int) -> list[Case]:
@@ -48,7 +53,7 @@ def special(size: int) -> list[Case]:
     positive = lambda: values("base", (size,), "positive")
     vector = lambda name="x": values(name, (size,), None)
     condition = lambda: values("condition", (size,), None, np.bool_)
-    alike = [  # what the engines call by the same names: label, function of tensors, operands, bytes of an element
+    alike: list[tuple[str, Callable[..., Any], tuple[Callable[[], np.ndarray], ...], int]] = [  # what the engines call by the same names: label, function of tensors, operands, bytes of an element
         ("add.row", lambda x, y: x + y, (matrix, lambda: values("row", (n,), None)), 8),
         ("add.column", lambda x, y: x + y, (matrix, lambda: values("column", (n, 1), None)), 8),
         ("add.transposed", lambda x, y: x + y.T, (matrix, lambda: matrix("y")), 12),
@@ -62,10 +67,14 @@ def special(size: int) -> list[Case]:
     found.append(Case("elementwise", f"where.masks/{size}", functions("where", None, condition, vector, lambda: vector("y")), False, 13 * size))
     found.append(Case("elementwise", f"gelu.tanh/{size}", functions("gelu", gelu_tanh, vector), False, 8 * size))
     for source, target in (("float32", "float64"), ("float64", "float32"), ("float32", "int64"), ("float32", "float16"), ("int64", "float32"), ("bool", "float32")):
-        make = condition if source == "bool" else lambda source=source: vector().astype(source)
+        make = condition if source == "bool" else partial(numbers, size, source)
         nbytes = (np.dtype(source).itemsize + np.dtype(target).itemsize) * size
         found.append(Case("elementwise", f"cast.{source}-{target}/{size}", converted(target, make), False, nbytes))
     return found
+
+
+def numbers(size: int, kind: str) -> np.ndarray:
+    return values("cast", (size,), None).astype(kind)
 
 
 def in_place(x: Any, y: Any) -> Any:
@@ -79,7 +88,7 @@ def on_arrays(function: Callable[..., Any], *arrays: Callable[[], np.ndarray]) -
     return per_engine(numtape=eager, numpy=eager, torch=eager)
 
 
-def functions(name: str, other: Callable[[Engine], Callable[..., Any]] | None, *arrays: Callable[[], np.ndarray]) -> Bind:
+def functions(name: str, other: Callable[[Any], Callable[..., Any] | None] | None, *arrays: Callable[[], np.ndarray]) -> Bind:
     """The engines' function of a name, or what `other` gives for an engine."""
 
     def bind(engine: Engine) -> Callable[[], Any] | None:
@@ -89,16 +98,17 @@ def functions(name: str, other: Callable[[Engine], Callable[..., Any]] | None, *
     return bind
 
 
-def cube_root(engine: Engine) -> Callable[..., Any] | None:
+def cube_root(engine: Any) -> Callable[..., Any] | None:
     """PyTorch has a power in its place."""
     if engine.name in ("numpy", "jax"):
         return engine.op("cbrt")
     return lambda x: x ** (1 / 3)
 
 
-def gelu_tanh(engine: Engine) -> Callable[..., Any] | None:
+def gelu_tanh(engine: Any) -> Any:
+    """NumPy has none."""
     if engine.name == "jax":
-        return engine.jax.nn.gelu  # type: ignore[attr-defined, no-any-return]
+        return engine.jax.nn.gelu
     if engine.name == "numpy":
         return None
     if engine.name == "numtape":
@@ -106,7 +116,7 @@ def gelu_tanh(engine: Engine) -> Callable[..., Any] | None:
 
         gelu = numtape.nn.functional.gelu
     else:
-        gelu = engine.torch.nn.functional.gelu  # type: ignore[attr-defined]
+        gelu = engine.torch.nn.functional.gelu
     return lambda x: gelu(x, approximate="tanh")
 
 

@@ -41,13 +41,17 @@ def cases(sizes: Sequence[int]) -> list[Case]:
 CUBE = (64, 128, 128)
 
 
+def over(dim: int, function: Callable[..., Any], x: Any) -> Any:
+    return function(x, dim=dim)
+
+
 def cubes() -> list[Case]:
     """Reductions of a 3-d tensor over its first, middle and last dim."""
     found = []
     for name in ("sum", "mean", "amax", "max", "argmax", "var", "norm", "logsumexp"):
         for which, dim in (("first", 0), ("middle", 1), ("last", 2)):
-            call = lambda f, x, name=name, dim=dim: f(x, dim=dim)
-            found.append(eager(f"{name}.{which}/64x128x128", name, call, [lambda name=name: reduced(name, CUBE)], 4 * 64 * 128 * 128))
+            call = functools.partial(over, dim)
+            found.append(eager(f"{name}.{which}/64x128x128", name, call, [functools.partial(reduced, name, CUBE)], 4 * 64 * 128 * 128))
     found.append(eager("sum.outer/32x64x56x56", "sum", lambda f, x: f(x, (0, 2, 3)), [lambda: reduced("sum", (32, 64, 56, 56))], 4 * 32 * 64 * 56 * 56))
     return found
 
@@ -72,10 +76,13 @@ def networks() -> list[Case]:
     """Normalisations and losses of networks, forward alone and with gradients."""
     x = lambda: values("x", (512, 1024), None)
     images = lambda: values("images", (16, 64, 28, 28), None)
-    targets = lambda m, n: lambda: np.random.default_rng(0).integers(0, n, m)
+
+    def targets(m: int, n: int) -> Callable[[], np.ndarray]:
+        return lambda: np.random.default_rng(0).integers(0, n, (m,))
+
     weight, bias = lambda: values("w", (1024,), "positive"), lambda: values("b", (1024,), None)
     scale, shift = lambda: values("w", (64,), "positive"), lambda: values("b", (64,), None)
-    calls = [
+    calls: list[tuple[str, str, Callable[..., Any], list[Callable[[], np.ndarray]], int | None]] = [
         ("layer_norm/512x1024", "layer_norm", lambda f, x, w, b: f(x, (1024,), w, b), [x, weight, bias], 4 << 20),
         ("batch_norm/16x64x28x28", "batch_norm", lambda f, x, w, b: f(x, None, None, w, b, training=True), [images, scale, shift], 8 * 16 * 64 * 28 * 28),
         ("cross_entropy/512x1024", "cross_entropy", lambda f, x, t: f(x, t), [x, targets(512, 1024)], 2 << 20),
