@@ -171,6 +171,12 @@ def test_convolutions_of_every_path(torch, label):
     equal(gradients(nt), gradients(torch), tolerance=(1e-9, 1e-9), memory=False)
 
 
+def test_convolutions_of_bytes():
+    """Vectors of bytes are the longest: what is read and written to their ends stays in its place."""
+    x, w = (nt.from_numpy(np.random.default_rng(0).integers(0, 3, s).astype("i1")) for s in ((2, 3, 13, 37), (3, 3, 3, 3)))
+    np.testing.assert_array_equal(F.conv2d(x, w, padding=1).numpy(), F.conv2d(x.double(), w.double(), padding=1).numpy())
+
+
 @pytest.mark.parametrize("channels", [2, 8])
 def test_what_is_not_finite_stays_under_its_windows(torch, channels):
     """Sums run over lines that have gaps where no window is: what stands there must not come in."""

@@ -60,7 +60,7 @@ def forward_plan(x: Spec, out: Spec, kernel, stride, front, dilation, groups: in
             outer = out.shape[1] // groups
             table = plan.forward(x.dtype.code, count, groups, channels // groups, outer, result, kernel, dilation, sizes, stride)
             steps.append((table, ((0, first * out.shape[1] * prod(result) * item), (3, 0), (2, 0))))
-        slack = plan.SLACK
+        slack = plan.SLACK // item
     return Plan(spec_of(x.dtype, x.device, (chunks[0][1] * elements + slack,)), steps)
 
 
@@ -82,7 +82,7 @@ def weight_plan(g: Spec, x: Spec, kernel, stride, front, dilation, groups: int) 
             steps.append((table, ((3, 0), (2, first * channels * prod(image) * item))))
             table = plan.weights(x.dtype.code, count, parts, groups, inner, outer, result, kernel, dilation, sizes, stride, first > 0)
             steps.append((table, ((0, 0), (1, first * g.shape[1] * prod(result) * item), (3, 0))))
-        slack = plan.SLACK
+        slack = plan.SLACK // item
     return parts, Plan(spec_of(x.dtype, x.device, (chunks[0][1] * elements + slack,)), steps)
 
 

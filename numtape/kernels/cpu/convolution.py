@@ -82,6 +82,7 @@ def few_rows(zero, m, k, OD, OH, OW, QH, QW, packed, offsets, image, tile, out):
     """The result of one sample and group by `direct`, some lines at a time: as the image lies they have gaps, which are left out of `out`."""
     compact()
     most = quotient(LINES_BYTES, itemsize(zero))
+    pitch = most + quotient(np.int64(SLACK), itemsize(zero))
     piece = OW if most >= QW else least(OW, most)
     lines = least(OH, quotient(most, QW)) if piece == OW and most >= QW else I1
     for d in range(OD):
@@ -89,10 +90,10 @@ def few_rows(zero, m, k, OD, OH, OW, QH, QW, packed, offsets, image, tile, out):
             count = least(lines, OH - h)
             for w in range(0, OW, piece):
                 cols = least(piece, OW - w)
-                direct(zero, m, (count - 1) * QW + cols, k, packed, offsets, at(zero, image, (d * QH + h) * QW + w, 1, 0, 0), tile, most + SLACK)
+                direct(zero, m, (count - 1) * QW + cols, k, packed, offsets, at(zero, image, (d * QH + h) * QW + w, 1, 0, 0), tile, pitch)
                 for i in range(m):
                     cells = at(zero, out, (i * OD + d) * OH + h, OW, w, 1)
-                    copy(zero, count, cols, cells, OW, at(zero, tile, i, most + SLACK, 0, 0), QW)
+                    copy(zero, count, cols, cells, OW, at(zero, tile, i, pitch, 0, 0), QW)
 
 
 def _forward(name, zero):

@@ -20,7 +20,7 @@ from numtape.kernels.cpu.matmul_plan import SAME_BITS, UNIT_FLOPS
 KERNEL = '''"""convolution, {kind}: {code}; the kernel is numtape/kernels/cpu/convolution.py"""
 from numtape.kernels.cpu.convolution import {kind}_{code} as kernel
 '''
-SLACK = 128  # elements behind a laid out image, which is read to the end of vectors: at most 8 of 16
+SLACK = 512  # bytes behind a laid out image, which is read to the end of vectors: at most 8 of 64 bytes
 FEW, FEW_K = 4, 16384  # with so few channels of the result in a group windows are not packed
 GRAIN = 32768
 STEP = 192  # positions of a unit are a multiple of the width of every micro-tile
