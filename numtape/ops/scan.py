@@ -69,7 +69,7 @@ def _cumsum(x: Tensor, d: int, kind, reverse: bool) -> Tensor:
 def _cumsum_text(template, source, kind) -> str:
     accumulate = "f64" if source.is_floating_point else "c128" if source.is_complex else "i64"
     body = template.CUMSUM.format(accumulate=accumulate, test=" != 0" if source is dtypes.bool else "", code=kind.code)
-    return template.text("cumsum", f"{source.name} -> {kind.name}", (kind.code,), (source.code,), body)
+    return template.running("cumsum", f"{source.name} -> {kind.name}", kind.code, source.code, body, accumulate)
 
 
 @functools.cache

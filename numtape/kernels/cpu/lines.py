@@ -38,18 +38,17 @@ def kernel(args, start, stop):
 {setup}    unit = start
     while unit < stop:
         width = min(i64({width}), stop - unit, across - (unit - quotient(unit, across) * across))
-{offsets}{pointers}        for i in range(length):
+{offsets}{pointers}{start}        for i in range(length):
             for j in range(width):
 {body}
         unit += width
 '''
 WIDTH = 64  # lines abreast; 16 to 256 are as fast
 
+# The running sum `totals[j]` of line j, of those abreast; `running` makes the two texts.
 CUMSUM = """
-total = {accumulate}(0)
-for i in range(length):
-    total = total + {accumulate}(in0[i * step1]{test})
-    out0[i * step0] = {code}(total)
+totals[j] = totals[j] + {accumulate}(in0[i * step1]{test})
+out0[i * step0] = {code}(totals[j])
 """
 
 # What is done with element i of a line, for `by_index`.
@@ -107,18 +106,31 @@ out1[0] = at_best
 """
 
 
+BESIDE = re.compile(r"(\w+)\[(\w) \* step(\d)\]")
+
+
 @functools.cache
 def by_index(name, signature, outputs, inputs, body, *, extra=0, setup=()):
     """The texts of GATHER or SCATTER: for lines one after the other, and abreast; `table` takes the one that suits the layout."""
     alone = "for i in range(length):\n" + textwrap.indent(body.strip(), "    ")
-    beside = re.sub(r"(\w+)\[(\w) \* step(\d)\]", r"\1[\2 * step\3 + j * beside\3]", body)
+    beside = BESIDE.sub(r"\1[\2 * step\3 + j * beside\3]", body)
     return text(name, signature, outputs, inputs, alone, extra=extra, setup=setup), text(
         name, signature, outputs, inputs, beside, extra=extra, setup=setup, template=ABREAST
     )
 
 
 @functools.cache
-def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="", template=TEXT):
+def running(name, signature, output, operand, body, accumulate):
+    """The texts of CUMSUM, as `by_index` gives those of GATHER; abreast, the running sums of a strip stand in an array."""
+    alone = f"total = {accumulate}(0)\nfor i in range(length):\n" + textwrap.indent(body.strip().replace("totals[j]", "total"), "    ")
+    start = (f"totals = stack_{accumulate}({WIDTH})", "for j in range(width):", f"    totals[j] = {accumulate}(0)")
+    beside = BESIDE.sub(r"\1[\2 * step\3 + j * beside\3]", body)
+    texts = (text(name, signature, (output,), (operand,), beside, template=ABREAST, start=start), text(name, signature, (output,), (operand,), alone))
+    return texts[::-1]
+
+
+@functools.cache
+def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="", template=TEXT, start=()):
     """The kernel's text: `outputs` and `inputs` are tuples of dtype codes; `extra` arguments follow the addresses."""
     operands = [*(("out", k, c) for k, c in enumerate(outputs)), *(("in", k, c) for k, c in enumerate(inputs))]
     base, count = len(operands) + extra, len(operands)
@@ -142,6 +154,7 @@ def text(name, signature, outputs, inputs, body, *, extra=0, setup=(), imports="
         pointers="".join(f"        {line}\n" for line in pointers),
         body="\n".join(indent + line for line in body.strip().splitlines()),
         width=WIDTH,
+        start="".join(f"        {line}\n" for line in start),
     )
 
 

@@ -223,6 +223,11 @@ def shape(length, units, contiguous):
 by_index = text
 
 
+def running(name, signature, output, operand, body, accumulate):
+    """The text of CUMSUM."""
+    return text(name, signature, (output,), (operand,), body)
+
+
 def table(name, text, length, steps, sizes, strides, extra):
     """The launch over all lines; the arguments are the operands' addresses and `extra` words."""
     units = prod(sizes)
