@@ -17,6 +17,7 @@ import numtape as nt
 from numtape.bench.engines import cores
 from numtape.bench.peaks import Peaks
 from numtape.bench.runner import Result
+from numtape.kernels import cache
 
 SCHEMA = 2
 BEFORE = "NUMTAPE_BENCH_COMPILED"  # kernels and seconds that this run compiled before it started again with its environment
@@ -44,7 +45,7 @@ def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "kernel_cache": cache_state(),
         "kernels_compiled_at_import": compiled()[0],
-        "kernels_loaded_at_import": nt.kernels.loaded(),
+        "kernels_in_cache": len(cache.entries()),
         "compile_seconds_at_import": compiled()[1],
         "peers": {name: importlib.metadata.version(name) for name in peers},
         "not_installed": list(missing),
@@ -52,10 +53,10 @@ def environment(peers: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
 
 
 def cache_state() -> str:
-    """Whether the kernels that importing needs came from the disk cache."""
-    if compiled()[0]:
-        return "cold"
-    return "warm" if nt.kernels.loaded() else "unused"
+    """Whether the disk cache had kernels when the run began: warm, cold, or off where there is no cache."""
+    if cache.folder() is None:
+        return "off"
+    return "warm" if not compiled()[0] and cache.entries() else "cold"
 
 
 def cpu_name() -> str:
@@ -84,10 +85,8 @@ def print_environment(env: dict[str, Any]) -> None:
     peers = ", ".join(f"{name} {version}" for name, version in env["peers"].items()) or "none"
     absent = f"; not installed: {', '.join(env['not_installed'])}" if env["not_installed"] else ""
     cached = env["kernel_cache"]
-    if cached == "cold":
-        cached += f": {env['kernels_compiled_at_import']} kernels compiled at import in {env['compile_seconds_at_import']:.1f} s"
-    elif cached == "warm":
-        cached += f": {env['kernels_loaded_at_import']} kernels loaded at import"
+    if cached == "warm":
+        cached += f": {env['kernels_in_cache']} kernels in it"
     print(f"numtape {env['numtape']}, numba {env['numba']}, numpy {env['numpy']}, python {env['python']}")
     print(f"{env['cpu']}, {env['cores']} cores, {env['simd_bits']}-bit vectors, {env['threads']} threads")
     print(f"kernel cache {cached}")

@@ -95,10 +95,14 @@ def _exponentials(T):
 
     @scalar(T)
     def exp(x):
-        """e**x, within 1 ulp, denormal results included."""
-        n, r = reduce(clamp(x, lowest, highest))
+        """e**x, within 1 ulp, denormal results included.
+
+        What vanishes, a mask's -inf above all, is not computed: to round to a denormal takes as long again as all the rest.
+        """
+        vanishes = x < lowest
+        n, r = reduce(where(vanishes, zero, where(x > highest, highest, x)))
         u = one + r
-        return scale(u + fma(r * r, exp_tail(r), r - (u - one)), n)
+        return where(vanishes, zero, scale(u + fma(r * r, exp_tail(r), r - (u - one)), n))
 
     @scalar(T)
     def exp2(x):

@@ -50,9 +50,8 @@ def _case(m: int, k: int, n: int, *, batch: tuple[int, ...] = (), layout: str = 
     label = "/".join(["matmul", shape, *([layout] if layout != "NN" else []), *([np.dtype(dtype).name] if dtype is not np.float32 else [])])
     flops = 2.0 * m * n * k * (batch[0] if batch else 1)
     tolerance = (1e-3, 1e-3) if dtype is np.float32 else (1e-9, 1e-9)
-    # What has few sums for each element read is compared with a copy, the rest with the fastest product.
-    nbytes = None if min(m, n) > 1 else (m * k + k * n + m * n) * np.dtype(dtype).itemsize
-    return Case("matmul", label, _product(m, k, n, batch, layout, dtype), default, nbytes, None if nbytes else flops, tolerance)
+    nbytes = (m * k + k * n + m * n) * np.dtype(dtype).itemsize * (batch[0] if batch else 1)
+    return Case("matmul", label, _product(m, k, n, batch, layout, dtype), default, nbytes, flops, tolerance)
 
 
 def _product(m: int, k: int, n: int, batch: tuple[int, ...], layout: str, dtype: Any) -> Callable[[Engine], Callable[[], Any]]:
