@@ -51,7 +51,7 @@ def memory_reserved() -> int:
 def memory_stats() -> dict[str, int]:
     """Bytes: "live" of tensors, their "peak", "cached" for reuse.
 
-    >>> sorted(numtape.cpu.memory_stats())
+    >>> sorted(nt.cpu.memory_stats())
     ['cached', 'live', 'peak']
     """
     return driver.memory_stats()
@@ -60,8 +60,8 @@ def memory_stats() -> dict[str, int]:
 def empty_cache() -> None:
     """Give the blocks that are kept for reuse back to the system.
 
-    >>> numtape.cpu.empty_cache()
-    >>> numtape.cpu.memory_stats()["cached"]
+    >>> nt.cpu.empty_cache()
+    >>> nt.cpu.memory_stats()["cached"]
     0
     """
     storage.empty_cache()

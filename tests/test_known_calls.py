@@ -163,3 +163,14 @@ def test_subclasses_and_batches():
     assert all(t.tolist() == [2.0] * 3 for t in again(lambda: x + x))
     for _ in range(3):
         assert nt.vmap(lambda a: (a + a)[1:].sum())(nt.ones(2, 3)).tolist() == [4.0, 4.0]
+
+
+def test_a_number_on_the_left_of_a_recorded_call():
+    """The second call is a known one; what it keeps for the derivative is the number, not a tensor."""
+    for _ in range(3):
+        x = nt.tensor([0.5, 2.0], requires_grad=True)
+        nt.special.xlog1py(3.0, x).sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), 3 / (1 + np.array([0.5, 2.0])), rtol=1e-6)
+        x.grad = None
+        (2 - x).sum().backward()
+        assert x.grad.tolist() == [-1, -1]

@@ -17,6 +17,7 @@ _new = object.__new__
 _next = tape._next
 Node = tape.Node
 _NEITHER = (None, None)
+_PLAIN_NUMBERS = (float, int)
 _state = mode.state
 _OPERANDS = (Tensor, Symbol, int, float, complex, np.number, np.bool_)
 _NUMBERS = (int, float, complex, np.number, np.bool_)
@@ -91,7 +92,7 @@ def binary(op: Op):
             differentiated = 0 if left is None else 1
         else:
             left, differentiated = None, 0
-        number = type(other) is float or type(other) is int
+        number, number_left = type(other) in _PLAIN_NUMBERS, type(input) in _PLAIN_NUMBERS
         if not number and (other._requires_grad or other._base is not None):
             right = other._node or other if other._base is None else tape.edge_of(other)
             differentiated += 0 if right is None else 2
@@ -104,16 +105,16 @@ def binary(op: Op):
             node.label, node.inputs, node.pull, node.op, node.spec, node.rare = name, (left, right), pull, op, t._spec, None
             keeps_left, keeps_right, keeps_result = masks.get(differentiated) or op.mask(differentiated)
             if keeps_left or keeps_right or keeps_result:
-                node.saved = saved = [input if keeps_left else None, other if keeps_right or number else None]
+                node.saved = saved = [input if keeps_left or number_left else None, other if keeps_right or number else None]
                 node.versions = versions = [
-                    input._storage.version if keeps_left else None,
+                    input._storage.version if keeps_left and not number_left else None,
                     other._storage.version if keeps_right and not number else None,
                 ]
                 if keeps_result:
                     saved.append(_twin(t))
                     versions.append(0)
             else:
-                node.saved, node.versions = (None, other) if number else _NEITHER, None
+                node.saved, node.versions = (None, other) if number else (input, None) if number_left else _NEITHER, None
             if _state.watched:
                 tape.watch(node)
         return t

@@ -62,7 +62,9 @@ def emit(codegen, module) -> bytes:
     """The object code of a module. On x86-64 under Linux constants stand behind the code in its own section, a 32-bit distance away.
 
     Numba's own machine lets constants lie anywhere, since a linker in memory may put sections far apart: then each constant takes a
-    register for its 64-bit address, and a long formula spends a third of its instructions on moving those about.
+    register for its 64-bit address, and a long formula spends a third of its instructions on moving those about. What a kernel calls of C's
+    library is far from it: such calls go by a 64-bit address in r11, which any call may change; the linker's own way, a table of addresses
+    in memory of its own, ends the process where that lies more than 2 GiB off.
     """
     if not (sys.platform == "linux" and platform.machine() == "x86_64"):
         return codegen._tm.emit_object(module)
@@ -74,6 +76,11 @@ def emit(codegen, module) -> bytes:
             line = "\t.text"
         elif word in (".section", ".data", ".bss", ".comm", ".lcomm") and not rest.startswith((".text", '".note.GNU-stack"')):
             return codegen._tm.emit_object(module)  # something that is written to
+        elif rest.endswith("@PLT"):
+            lines.append(f"\tmovabsq\t${rest.removesuffix('@PLT')}, %r11")
+            line = f"\t{word}\t*%r11"
+        elif "@" in rest and not word.startswith("."):
+            return codegen._tm.emit_object(module)  # a table of addresses, for something else
         if not word.startswith((".cfi_", ".ident")):  # nothing is unwound
             lines.append(line)
     whole = "\n".join(lines).replace("\\", "\\5C").replace('"', "\\22").replace("\n", "\\0A")
