@@ -59,7 +59,7 @@ def with_recorder(sample, name, recorder, m, tensors):
         samples.function = original
 
 
-@pytest.mark.parametrize("name", [n for n in INPLACE if TABLE[n].names in (("x",), ("x", "y"))])
+@pytest.mark.parametrize("name", telling(n for n in INPLACE if TABLE[n].names in (("x",), ("x", "y"))))
 def test_in_place_dtypes(torch, name):
     """Which dtypes an in-place method accepts. Without elements, so that nothing has to be compiled."""
     for a in ("bool", "uint8", "int64", "float32"):

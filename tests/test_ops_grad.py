@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from compare import equal, listed
-from samples import CREATION, RANDOM, data, names, samples_of
+from samples import CREATION, RANDOM, data, names, samples_of, telling
 
 import numtape as nt
 from numtape.op import TABLE
@@ -87,7 +87,7 @@ def chosen(name):
     return found[:2] if found else []
 
 
-@pytest.mark.parametrize("name", [n for n in FINITE if TABLE[n].family == "elementwise"])
+@pytest.mark.parametrize("name", telling(n for n in FINITE if TABLE[n].family == "elementwise"))
 def test_finite_differences_elementwise(name):
     for sample in chosen(name):
         call, inputs = differentiated(sample, name)
