@@ -176,6 +176,7 @@ class Jax(Numpy):
         import jax
 
         jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_enable_x64", True)  # else float64 would be computed as float32
         self.jax = jax
         self.xp = jax.numpy
 
