@@ -18,9 +18,10 @@ from __future__ import annotations
 import numpy as np
 
 from numtape import dtypes, storage
+from numtape.arrays import from_array
 from numtape.device import cpu
 from numtape.spec import spec_of
-from numtape.tensor import Tensor, alias, from_array, make, rewrap
+from numtape.tensor import Tensor, alias, make, rewrap
 
 _OWN = ("_grad", "_hooks", "_post_hooks", "_generation")  # what Tensor itself keeps in a __dict__
 

@@ -13,8 +13,8 @@ from numtape.autograd.handles import Handle
 from numtape.autograd.inplace import check_inplace, keep_retaining, rebase, view_node
 from numtape.device import cpu, device
 from numtape.dtypes import dtype
-from numtape.layout import CHANNELS_LAST, contiguous_strides, format_strides
-from numtape.spec import Size, Spec, spec_of
+from numtape.layout import CHANNELS_LAST, format_strides
+from numtape.spec import Size, Spec
 
 _new = object.__new__
 _READ = {"b8": ctypes.c_bool, "u8": ctypes.c_uint8, "i8": ctypes.c_int8, "i16": ctypes.c_int16, "i32": ctypes.c_int32}
@@ -472,36 +472,3 @@ def rewrap(kind: type, source: Tensor) -> Tensor:
     self._storage, self._address, self._spec = source._storage, source._address, source._spec
     self._requires_grad, self._node, self._base = source._requires_grad, source._node, None
     return self
-
-
-def from_array(array: np.ndarray) -> Tensor:
-    """A tensor with a copy of a NumPy array's elements."""
-    result = empty(spec_of(dtypes.of_numpy(array.dtype, "tensor"), cpu, array.shape), "tensor")
-    if array.size:
-        storage.as_array(result._storage, result._address, result._spec)[...] = array
-    return result
-
-
-def share_array(array: np.ndarray) -> Tensor:
-    """A tensor over the memory of a NumPy array."""
-    key = array.dtype, array.shape, array.strides
-    spec = _shared.get(key)
-    if spec is None:
-        spec = _spec_of_array(array)
-        if len(_shared) > 4096:
-            _shared.clear()
-        _shared[key] = spec
-    return make(storage.of_array(array), spec)
-
-
-_shared: dict = {}  # (NumPy's dtype, shape, strides) -> spec
-
-
-def _spec_of_array(array: np.ndarray) -> Spec:
-    kind = dtypes.of_numpy(array.dtype)
-    if any(s < 0 for s in array.strides):
-        raise ValueError("from_numpy: arrays with negative strides cannot be shared; copy it first with array.copy()")
-    if any(s % kind.itemsize for s in array.strides) or not array.dtype.isnative:
-        raise ValueError("from_numpy: the strides must be multiples of the element size, in native byte order; copy it first with array.copy()")
-    strides = tuple(s // kind.itemsize for s in array.strides) if array.size else contiguous_strides(array.shape)
-    return spec_of(kind, cpu, array.shape, strides)

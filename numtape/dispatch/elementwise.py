@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtape import dtypes, graph, layout
+from numtape.arrays import from_array
 from numtape.autograd import mode, tape
 from numtape.device import cpu
 from numtape.dispatch import derive
@@ -18,7 +19,7 @@ from numtape.kernels.cpu.calls import remembering
 from numtape.kernels.cpu.driver import launch_new
 from numtape.op import Op, promoted, refuse_complex
 from numtape.spec import Spec, spec_of
-from numtape.tensor import Tensor, alias, empty, from_array, make
+from numtape.tensor import Tensor, alias, empty, make
 
 PLANS = 4096  # plans kept per op
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from numtape import dtypes
+from numtape.arrays import from_array, share_array
 from numtape.autograd.tape import needs_grad
 from numtape.device import cpu, placed, wanted
 from numtape.dispatch import elementwise, inplace
@@ -20,7 +21,7 @@ from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import Spec, spec_of
 from numtape.tensor import _READ as CELLS
-from numtape.tensor import Tensor, alias, from_array, share_array
+from numtape.tensor import Tensor, alias
 from numtape.tensor import empty as empty_of_spec
 
 _py_float, _py_bool, _py_int = float, bool, int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtape.arrays import from_array
 from numtape.autograd import mode
 from numtape.dispatch.record import recorded
 from numtape.op import Op
@@ -22,7 +23,7 @@ from numtape.ops.part import narrow
 from numtape.ops.reduce import product_of_others
 from numtape.ops.select import where
 from numtape.ops.view import transpose, unsqueeze
-from numtape.tensor import Tensor, from_array
+from numtape.tensor import Tensor
 
 
 class LinAlgError(RuntimeError):

@@ -8,12 +8,13 @@ from math import prod
 import numpy as np
 
 from numtape import dtypes
+from numtape.arrays import share_array
 from numtape.device import wanted
 from numtape.ops import creation
 from numtape.ops.define import composite
 from numtape.ops.view import sizes_of
 from numtape.spec import spec_of
-from numtape.tensor import Tensor, share_array
+from numtape.tensor import Tensor
 from numtape.tensor import empty as empty_of_spec
 
 

@@ -10,7 +10,8 @@ import operator
 
 import numpy as np
 
-from numtape.tensor import Tensor, from_array, share_array
+from numtape.arrays import from_array, share_array
+from numtape.tensor import Tensor
 
 OPERATORS = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv, np.floor_divide: operator.floordiv,
