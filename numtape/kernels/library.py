@@ -6,6 +6,7 @@ saved, run and stepped through as it stands. With ``NUMBA_DISABLE_JIT=1`` it is 
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import os
 import sys
@@ -75,8 +76,9 @@ def all_kernels() -> list[Kernel]:
     return list(_kernels.values())
 
 
-def address_of(name: str, text: str, entry: str, *, parameters: int = 3, returns: bool = False) -> int:
-    """The address of the function `entry` that `text` defines, compiled unless the disk cache has it."""
+def address_of(name: str, text: str, entry: str, *, module: str | None = None, parameters: int = 3, returns: bool = False) -> int:
+    """The address of the function `entry` that `text` defines, compiled unless the disk cache has it. Where `module` is given it is the
+    module of which this is the text: what its entries share is compiled once."""
     from numtape.kernels import loader
 
     key = cache.key_of(f"{entry}\0{text}")
@@ -93,7 +95,8 @@ def address_of(name: str, text: str, entry: str, *, parameters: int = 3, returns
     from numtape.kernels import compiler  # imports numba
 
     start = time.perf_counter()
-    code = compiler.compile_object(execute(name, text)[entry], symbol, parameters=parameters, returns=returns)
+    names = vars(importlib.import_module(module)) if module else execute(name, text)
+    code = compiler.compile_object(names[entry], symbol, parameters=parameters, returns=returns)
     seconds = time.perf_counter() - start
     counts.compiled += 1
     counts.seconds += seconds

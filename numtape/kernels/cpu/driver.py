@@ -87,7 +87,8 @@ if library.JIT:
     def _compiled(name, parameters=3, returns=True, file="runtime"):
         with open(os.path.join(os.path.dirname(__file__), f"{file}.py"), encoding="utf-8") as source:
             text = source.read()
-        return library.address_of(f"{file}.{name}", text, name, parameters=parameters, returns=returns)
+        module = f"{__package__}.{file}"
+        return library.address_of(f"{file}.{name}", text, name, module=module, parameters=parameters, returns=returns)
 
     class _MethodDef(ctypes.Structure):
         _fields_ = [("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]

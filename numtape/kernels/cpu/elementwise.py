@@ -4,7 +4,10 @@ A kernel is generic in shape. It walks rows of the innermost dim (after dims hav
 next without looking the offsets up anew; the inner loop is specialised on each operand's stride class there: contiguous ("c", SIMD),
 broadcast ("b", read once a row) or strided ("s").
 
-Slots: the addresses (out, then inputs), the scalars; then inner size, number of outer dims, the inner strides (out, inputs),
+Operands that are one row each (after merging), contiguous or broadcast, have a text of their own, a loop and nothing else, which compiles
+in a quarter of the time (0.07 s of 0.30). Its slots: the addresses (out, then inputs), the scalars.
+
+Slots of the others: the addresses (out, then inputs), the scalars; then inner size, number of outer dims, the inner strides (out, inputs),
 and for each outer dim, innermost first: its size and the strides (out, inputs).
 """
 
@@ -42,6 +45,15 @@ def kernel(args, start, stop):
                 break
 '''
 
+FLAT = '''"""{name}: {signature}"""
+from numtape.kernels.intrinsics import *
+{imports}
+
+def kernel(args, start, stop):
+    p = slots(args)
+{scalars}{pointers}{loops}
+'''
+
 
 # bytes per element of each dtype code
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
@@ -51,12 +63,12 @@ SIZES |= {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "c64": 8, "c128": 16}
 def load_lines(operands, names, steps):
     """The lines that set up typed pointers, and those that load element i as x0, x1, ...
 
-    `operands` are (dtype code, stride class), out first; `names` their offsets; inner strides stand in slots from `steps`.
+    `operands` are (dtype code, stride class), out first; `names` their offsets, or None; inner strides stand in slots from `steps`.
     """
     pointers, loads = [], []
     for k, (code, kind) in enumerate(operands):
         memory = "u8" if code == "b8" else code
-        address = f"p[{k}] + {SIZES[memory]} * {names[k]}"
+        address = f"p[{k}] + {SIZES[memory]} * {names[k]}" if names else f"p[{k}]"
         if k == 0:
             pointers.append(f"out = out_{memory}({address})")
             if kind == "s":
@@ -106,20 +118,20 @@ def test_of(function):
     return f"{LONG_WAYS[function]}_{function[-3:]}"
 
 
-def loops(lines, stores):
-    """The loop over a row; `lines` compute an element, `stores` write it.
+def loops(lines, stores, start, stop):
+    """The loop over the elements i from `start` to `stop`; `lines` compute an element, `stores` write it.
 
     Where a function has a short way that is SIMD code and a long one for rare arguments, blocks are looked through first, and only those that
     hold such an argument take the long way (fmod 8 ns an element without, 0.6 so). What is found does not depend on the way.
     """
     tests = [f"{test_of(function)}({arguments})" for line in lines for function, arguments in long_calls(line)]
     if not tests:
-        return ["for i in range(count):", *(f"    {line}" for line in [*lines, *stores])]
+        return [f"for i in range({stop}):" if start == "0" else f"for i in range({start}, {stop}):", *(f"    {line}" for line in [*lines, *stores])]
     near = [LONG_WAY.sub(r"near_\1", line) for line in lines]
     return [
-        "first = 0",
-        "while first < count:",
-        f"    last, far = min(first + {BLOCK}, count), False",
+        f"first = {start}",
+        f"while first < {stop}:",
+        f"    last, far = min(first + {BLOCK}, {stop}), False",
         "    for i in range(first, last):",
         *(f"        {line}" for line in near),
         f"        far |= {' | '.join(tests)}",
@@ -148,39 +160,42 @@ def with_near(imports):
     return LONG_WAY.sub(lambda found: f"{found[1]}, near_{found[1]}, {test_of(found[1])}", imports)
 
 
-def text(name, signature, imports, out, inputs, scalars, lines, result, more=()):
+def text(name, signature, imports, out, inputs, scalars, lines, result, more=(), flat=False):
     """The kernel's text.
 
     `out` is (dtype code, stride class); `inputs` a list of the same; `scalars` a list of dtype codes. `lines` are the
     statements that compute the text `result` from x0, x1, ... and s0, s1, ... `more` are further outputs as (dtype code,
-    stride class, result); their addresses and strides stand behind those of the inputs.
+    stride class, result); their addresses and strides stand behind those of the inputs. `flat`: every operand is one row, none strided.
     """
     operands = [out, *inputs, *((code, kind) for code, kind, _ in more)]
     count = len(operands)
     base = count + len(scalars)
-    dims = base + 2 + count
-    names = ["o", *(f"a{k}" for k in range(len(inputs))), *(f"o{j + 1}" for j in range(len(more)))]
-    pointers, loads = load_lines(operands[: 1 + len(inputs)], names, base + 2)
+    steps, dims = base + 2, base + 2 + count
+    names = [] if flat else ["o", *(f"a{k}" for k in range(len(inputs))), *(f"o{j + 1}" for j in range(len(more)))]
+    pointers, loads = load_lines(operands[: 1 + len(inputs)], names, steps)
     stores = [store_line(out, result)]
     for j, (code, kind, value) in enumerate(more, 1):
         memory, k = "u8" if code == "b8" else code, len(inputs) + j
-        pointers.append(f"out{j} = out_{memory}(p[{k}] + {SIZES[memory]} * o{j})")
-        place = f"i * p[{base + 2 + k}]" if kind == "s" else "i"
+        pointers.append(f"out{j} = out_{memory}(p[{k}]{'' if flat else f' + {SIZES[memory]} * o{j}'})")
+        place = f"i * p[{steps + k}]" if kind == "s" else "i"
         stores.append(f"out{j}[{place}] = {f'u8({value})' if code == 'b8' else value}")
+    words = {"name": name, "signature": signature, "imports": with_near(imports), "scalars": scalar_lines(scalars, count)}
+    loop = loops([*loads, *lines], stores, *(("start", "stop") if flat else ("0", "count")))
+    if flat:
+        return FLAT.format(**words, pointers=indented(pointers, 4), loops=indented(loop, 4).rstrip("\n"))
     return TEXT.format(
-        name=name,
-        signature=signature,
-        imports=with_near(imports),
-        scalars=scalar_lines(scalars, count),
+        **words,
         base=base,
         dims=dims,
-        offsets="".join(
-            f"        {n} = column * p[{base + 2 + k}] + offset_of(p, {dims}, {count + 1}, {k + 1}, outer, row)\n" for k, n in enumerate(names)
-        ),
-        pointers="".join(f"            {line}\n" for line in pointers),
-        loops="\n".join(f"            {line}" for line in loops([*loads, *lines], stores)),
-        steps="".join(f"            {n} += p[{dims + k + 1}] - column * p[{base + 2 + k}]\n" for k, n in enumerate(names)),
+        offsets=indented((f"{n} = column * p[{steps + k}] + offset_of(p, {dims}, {count + 1}, {k + 1}, outer, row)" for k, n in enumerate(names)), 8),
+        pointers=indented(pointers, 12),
+        loops=indented(loop, 12).rstrip("\n"),
+        steps=indented((f"{n} += p[{dims + k + 1}] - column * p[{steps + k}]" for k, n in enumerate(names)), 12),
     )
+
+
+def indented(lines, depth):
+    return "".join(f"{' ' * depth}{line}\n" for line in lines)
 
 
 def constants(sizes, strides):
@@ -213,10 +228,12 @@ def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, 
     if not sizes:
         sizes, steps = (1,), [(1,)] * operands
     sizes, steps = walked(sizes, steps)
-    first, *rest = (stride_class(s[-1]) for s in steps)
+    kinds = first, *rest = [stride_class(s[-1]) for s in steps]
+    flat = len(sizes) == 1 and "s" not in kinds
     others = [(code, kind, value) for (code, value), kind in zip(more, rest[len(inputs) :])]
-    kernel = library.kernel(name, text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result, others))
-    return Table(kernel, prod(sizes), GRAIN, operands + len(scalars), constants(sizes, steps), nbytes=nbytes)
+    body = text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result, others, flat)
+    words = [] if flat else constants(sizes, steps)
+    return Table(library.kernel(name, body), prod(sizes), GRAIN, operands + len(scalars), words, nbytes=nbytes)
 
 
 def stride_class(stride):

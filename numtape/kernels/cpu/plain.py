@@ -58,8 +58,9 @@ def launch(table, *arguments):
     for i, value in enumerate(arguments, 1):
         slots[i] = np.float64(value).view(np.int64) if type(value) is float else value
     _launched.append(words[at.TABLE_KERNEL])
-    with np.errstate(all="ignore"):
-        function(slots.ctypes.data + 8, 0, words[at.TABLE_UNITS])
+    if units := words[at.TABLE_UNITS]:
+        with np.errstate(all="ignore"):
+            function(slots.ctypes.data + 8, 0, units)
 
 
 def launch_new(table, *arguments):

@@ -294,11 +294,13 @@ def log_launch(state, kernel):
 
 @inline
 def run_table(state, table, slots):
-    """Run a table whose slots stand ready; long work lets other Python threads run."""
+    """Run a table whose slots stand ready; long work lets other Python threads run. No units, no run: a kernel may read ahead of its loop."""
     small()
     kernel = load_word(table)
     log_launch(state, kernel)
     units, grain = load_word(table + 8 * TABLE_UNITS), load_word(table + 8 * TABLE_GRAIN)
+    if units == 0:
+        return True
     needs_scratch = load_word(table + 8 * TABLE_FLAGS) & NEEDS_SCRATCH
     scratch = 0
     if needs_scratch != 0:  # a stack of scratch blocks, popped and pushed under the GIL
