@@ -265,3 +265,24 @@ def test_order_of_elements_against_numpy(data):
         assert np.array_equal(nt.tril_indices(shape[0], shape[1], offset).numpy(), np.array([rows, columns]))
     cut = data.draw(st.integers(1, 5))
     assert [p.tolist() for p in x.tensor_split(cut)] == [p.tolist() for p in np.array_split(array, cut)]
+
+
+@pytest.mark.parametrize("kind", ["bool", "float32", "float64", "complex128", "int16"])
+@pytest.mark.parametrize("shape, dim", [((4, 4), 0), ((3, 5), 1), ((40, 3), 1), ((600, 70), 1), ((2, 3, 4), 1), ((7,), 0), ((20, 1), -1)])
+@pytest.mark.parametrize("count", [1, 2, 5, 60])
+def test_joins_that_are_known(shape, dim, count, kind):
+    """A join of tensors like those of the one before is a launch for all, or one for each; other values and other memory."""
+    for seed in range(3):
+        arrays = [(np.random.default_rng([seed, k]).random(shape) * 100 - 50).astype(kind) for k in range(count)]
+        tensors = [nt.from_numpy(a) for a in arrays]
+        assert np.array_equal(nt.cat(tensors, dim).numpy(), np.concatenate(arrays, dim))
+        turned = [t.mT if t.ndim > 1 else t for t in tensors]
+        assert np.array_equal(nt.cat(turned, dim).numpy(), np.concatenate([a.swapaxes(-1, -2) if a.ndim > 1 else a for a in arrays], dim))
+
+
+def test_reversed_lines():
+    for length in (1, 7, 32, 100):
+        array = np.arange(3 * length, dtype=np.float32).reshape(3, length)
+        x = nt.from_numpy(array)
+        assert np.array_equal(x.flip(1).numpy(), array[:, ::-1]) and np.array_equal(x.flip(0, 1).numpy(), array[::-1, ::-1])
+        assert np.array_equal(x[:, ::2].flip(1).numpy(), array[:, ::2][:, ::-1]) and np.array_equal(x.flatten().flip(0).numpy(), array.ravel()[::-1])

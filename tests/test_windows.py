@@ -269,3 +269,56 @@ def test_convolution_and_its_adjoint(n, size, kernel, stride, pad, dilation, gro
     if groups == 1 and n:
         by_columns = w.reshape(3, -1) @ F.unfold(x, kernel, dilation, pad, stride)
         np.testing.assert_allclose(by_columns.reshape(y.shape).numpy(), y.numpy(), rtol=1e-9, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------ pooling
+def pooled(torch, shape, kernel, stride, padding, dilation, ceil, include, kind="float32", divisor=None):
+    """Max pooling with and without positions and average pooling, with their gradients, of whole numbers of which many are equal."""
+    array = np.random.default_rng(0).integers(-2 if kind != "uint8" else 0, 4, shape).astype(kind)
+    nd = len(shape) - 2
+
+    def largest(m):
+        x = m.from_numpy(array.copy())
+        call = getattr(m.nn.functional, f"max_pool{nd}d")
+        values = call(x, kernel, stride, padding, dilation, ceil)
+        if kind not in ("float32", "float64"):
+            return [values]
+        x.requires_grad_()
+        again, positions = call(x, kernel, stride, padding, dilation, ceil, return_indices=True)
+        (again * m.arange(again.numel(), dtype=again.dtype).reshape(again.shape)).sum().backward()
+        return [values, again, positions, x.grad]
+
+    def average(m):
+        x = m.from_numpy(array.copy()).requires_grad_()
+        rest = {} if nd == 1 else {"divisor_override": divisor}
+        values = getattr(m.nn.functional, f"avg_pool{nd}d")(x, kernel, stride, padding, ceil, include, **rest)
+        (values * values).sum().backward()
+        return [values, x.grad]
+
+    for call in (largest, average) if kind in ("float32", "float64") else (largest,):
+        equal(outcome(lambda call=call: call(nt)), outcome(lambda call=call: call(torch)), (call.__name__, shape, kernel, stride, padding, dilation, ceil, include))
+
+
+# Widths around the multiples of 32 results that are found together, several pieces of a line, steps of more than four, windows that are wide or lie far apart.
+POOLED = [
+    ((3, 2, 64), 2, 2, 0, 1), ((2, 3, 67), 2, 2, 0, 1), ((2, 2, 33), 3, 1, 1, 1), ((1, 2, 1100), 2, 2, 0, 1), ((1, 3, 1400), 3, 1, 1, 1), ((2, 2, 1500), 4, 2, 2, 3), ((2, 2, 90), 5, 5, 0, 1),
+    ((2, 1, 400), 7, 6, 3, 2), ((1, 2, 700), 70, 66, 3, 1), ((1, 1, 5000), 900, 1, 0, 5), ((1, 1, 20000), 9000, 1, 0, 2), ((2, 3, 28, 28), 4, 4, 0, 1), ((2, 2, 9, 66), (2, 1), (3, 1), 0, 1),
+    ((1, 2, 14, 14), 3, 2, 1, 1), ((2, 2, 5, 130), (3, 3), (1, 3), 1, (2, 4)), ((2, 2, 4, 5, 70), 2, 2, 1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8", "int64"])
+@pytest.mark.parametrize("shape, kernel, stride, padding, dilation", POOLED)
+def test_pooling_of_every_path(torch, shape, kernel, stride, padding, dilation, kind):
+    if kind in ("uint8", "int64") and len(shape) == 3:
+        pytest.skip("PyTorch's max_pool1d takes no whole numbers")
+    pooled(torch, shape, kernel, stride, padding, dilation, False, True, kind)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.one_of(st.tuples(st.just(2), st.integers(1, 3), st.integers(1, 80)), st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 8), st.integers(1, 40))),
+    kernel=st.integers(1, 5), stride=st.integers(1, 6), padding=st.integers(0, 2), dilation=st.integers(1, 3), ceil=st.booleans(), include=st.booleans(), divisor=st.sampled_from([None, 3]),
+)  # fmt: skip
+def test_pooling_of_any_shape(torch, shape, kernel, stride, padding, dilation, ceil, include, divisor):
+    pooled(torch, shape, kernel, stride, padding, dilation, ceil, include, divisor=divisor)

@@ -179,6 +179,12 @@ def _pointer(name, kind):
     return cast
 
 
+def _room(builder, kind):
+    """Room on the stack, uninitialised. Numba's own way writes zeros there, of which LLVM makes a store for each element: seconds of compiling."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
 def _stack(name):
     """``stack_f32(n)``: an uninitialised array of a constant number of elements on the stack; of halves as float32."""
     wide = "f32" if name in HALVES else name
@@ -199,8 +205,7 @@ def _stack(name):
 
         def codegen(context, builder, signature, args):
             element = context.get_data_type(NAMES[name])
-            block = cgutils.alloca_once(builder, ir.ArrayType(element, size))
-            return builder.bitcast(block, context.get_value_type(result))
+            return builder.bitcast(_room(builder, ir.ArrayType(element, size)), context.get_value_type(result))
 
         return result(count), codegen
 
@@ -392,7 +397,7 @@ def stack_words(typingctx, count):
     size = count.literal_value
 
     def codegen(context, builder, signature, args):
-        return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(I64, size)), I64)
+        return builder.ptrtoint(_room(builder, ir.ArrayType(I64, size)), I64)
 
     return types.int64(count), codegen
 

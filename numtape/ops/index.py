@@ -206,20 +206,35 @@ def _know(dim, parts, spec, d, starts, lengths) -> None:
     """Keep the launches of a concatenation of one dtype for the next one of tensors alike."""
     if any(t._spec.dtype is not spec.dtype or not t._spec.numel for t in parts):
         return
-    result = empty(spec, "cat")
-    tables = []
-    for t, start in zip(parts, starts):
-        target = alias(result, spec_of(spec.dtype, spec.device, t._spec.shape, spec.strides), start * spec.strides[d])
-        tables.append((copying(t, target), start * spec.strides[d] * spec.dtype.itemsize))
+    tables = _at_once(parts, spec, d)
+    for t, start in zip(parts, starts if not tables else ()):
+        target = alias(empty(spec, "cat"), spec_of(spec.dtype, spec.device, t._spec.shape, spec.strides), start * spec.strides[d])
+        plan = copying(t, target)
+        tables.append((plan.table, start * spec.strides[d] * spec.dtype.itemsize, plan))
     if len(_joins) > 4096:
         _joins.clear()
     _joins[dim, *[t._spec for t in parts]] = spec, d, tables, starts, lengths
 
 
+def _at_once(parts, spec, d) -> list:
+    """The launch that joins all parts, if there is one."""
+    rows, widths = prod(spec.shape[:d]), [prod(t._spec.shape[d:]) for t in parts]
+    if spec.device.type != "cpu" or len(parts) == 1 or not all(t._spec.contiguous for t in parts):
+        return []
+    module = pattern(spec.device, "join")
+    if not module.fits(rows, widths):
+        return []
+    table = module.table(spec.dtype.itemsize, rows, widths)
+    return [(table.address, 0, table)]
+
+
 def _join(tensors, spec, d, tables, starts, lengths) -> Tensor:
     result = empty(spec, "cat")
-    for t, (plan, offset) in zip(tensors, tables):
-        launch(plan.table, result._address + offset, t._address)
+    if len(tables) < len(tensors):
+        launch(tables[0][0], result._address, len(tensors), *[t._address for t in tensors])
+    else:
+        for t, (table, offset, _) in zip(tensors, tables):
+            launch(table, result._address + offset, t._address)
     return recorded(result, "cat", tuple(tensors), lambda node, g: tuple(narrow(g, d, a, n) for a, n in zip(starts, lengths)))
 
 

@@ -49,6 +49,13 @@ def _sliding(image, kernel, stride, padding, dilation, result, include_pad):
     return tensor(words, dtype=dtypes.int64)
 
 
+def _geometry(image, kernel, stride, padding, dilation):
+    """How windows slide in the innermost dim: step, padding, elements in a window. None where they lie far apart or are wide, or positions need
+    more than 31 bits: then kernels go through the windows of the table."""
+    slides = stride[-1] <= 64 and (kernel[-1] - 1) * dilation[-1] <= 1 << 14 and prod(image) < 1 << 31
+    return (stride[-1], padding[-1], kernel[-1]) if slides else None
+
+
 @functools.lru_cache(1024)
 def _adaptive(image, result):
     """The table of windows that cut each dim into as many parts, overlapping where they do not divide it."""
@@ -170,7 +177,7 @@ def max_pool(name: str, nd: int, input, kernel_size, stride, padding, dilation, 
     result = _pooled_sizes(name, x, sizes, ceil_mode)
     kernel, stride, padding, dilation = sizes
     windows = _sliding(three(x._spec.shape[2:]), three(kernel), three(stride), three(padding, 0), three(dilation), three(result), False)
-    sliding = (stride[-1], padding[-1], kernel[-1])
+    sliding = _geometry(x._spec.shape[2:], kernel, stride, padding, dilation)
     positions = name not in ("max_pool1d", "max_pool2d", "max_pool3d") or indices
     return _whole(*largest(x, windows.to(x._spec.device), three(result), three(dilation), sliding, positions), single)
 
@@ -225,18 +232,19 @@ def adaptive_sizes(name: str, x: Tensor, output_size, nd: int) -> tuple:
 
 
 def _parts(image: tuple, result: tuple) -> tuple:
-    """The windows that cut an image into parts, and how they slide if all parts are equal."""
+    """The windows that cut an image into parts, how they slide, and the size of a part, if all parts are equal."""
     if min(result) and not any(n % m for n, m in zip(image, result)):
         part = tuple(n // m for n, m in zip(image, result))
-        return _sliding(image, part, part, (0, 0, 0), (1, 1, 1), result, True), (part[2], 0, part[2])
-    return _adaptive(image, result), None
+        windows = _sliding(image, part, part, (0, 0, 0), (1, 1, 1), result, True)
+        return windows, _geometry(image, part, part, (0, 0, 0), (1, 1, 1)), prod(part)
+    return _adaptive(image, result), None, 0
 
 
 def adaptive_max(name: str, nd: int, input, output_size) -> tuple[Tensor, Tensor]:
     x, single = batched(name, input, nd)
     result = three(adaptive_sizes(name, x, output_size, nd))
     _refuse(name, x, *((dtypes.complex64, dtypes.complex128) if prod(result) == 1 else ()))
-    windows, sliding = _parts(three(x._spec.shape[2:]), result)
+    windows, sliding, _ = _parts(three(x._spec.shape[2:]), result)
     return _whole(*largest(x, windows.to(x._spec.device), result, (1, 1, 1), sliding), single)
 
 
@@ -268,7 +276,9 @@ def avg_pool(name: str, nd: int, input, kernel_size, stride, padding, ceil_mode,
     result = _pooled_sizes(name, x, sizes, ceil_mode)
     kernel, stride, padding, dilation = sizes
     windows = _sliding(three(x._spec.shape[2:]), three(kernel), three(stride), three(padding, 0), three(dilation), three(result), bool(count_include_pad))
-    sliding = (stride[-1], padding[-1], kernel[-1])
+    sliding = _geometry(x._spec.shape[2:], kernel, stride, padding, dilation)
+    if divisor is None and not ceil_mode and (count_include_pad or not any(padding)):
+        divisor = prod(kernel)  # that of every window
     return unbatched(average(x, windows.to(x._spec.device), three(result), (1, 1, 1), divisor or 0, sliding), single)
 
 
@@ -297,8 +307,8 @@ def adaptive_avg(name: str, nd: int, input, output_size) -> Tensor:
     if prod(result) == 1:
         out = x.mean(list(range(2, nd + 2)), keepdim=True)
     else:
-        windows, sliding = _parts(three(x._spec.shape[2:]), result)
-        out = average(x, windows.to(x._spec.device), result, (1, 1, 1), 0, sliding)
+        windows, sliding, divisor = _parts(three(x._spec.shape[2:]), result)
+        out = average(x, windows.to(x._spec.device), result, (1, 1, 1), divisor, sliding)
     return unbatched(out, single)
 
 

@@ -2,7 +2,7 @@
 
 A kernel is generic in shape. It walks rows of the innermost dim (after dims have been merged), and those from one outer position to the
 next without looking the offsets up anew; the inner loop is specialised on each operand's stride class there: contiguous ("c", SIMD),
-broadcast ("b", read once a row) or strided ("s").
+backwards ("r", SIMD too), broadcast ("b", read once a row) or strided ("s").
 
 Operands that are one row each (after merging), contiguous or broadcast, have a text of their own, a loop and nothing else, which compiles
 in a quarter of the time (0.07 s of 0.30). Its slots: the addresses (out, then inputs), the scalars.
@@ -82,7 +82,7 @@ def load_lines(operands, names, steps):
             pointers.append(f"step{k - 1} = p[{steps + k}]")
             loads.append(f"x{k - 1} = in{k - 1}[i * step{k - 1}]{test}")
         else:
-            loads.append(f"x{k - 1} = in{k - 1}[i]{test}")
+            loads.append(f"x{k - 1} = in{k - 1}[{'-i' if kind == 'r' else 'i'}]{test}")
     return pointers, loads
 
 
@@ -229,6 +229,7 @@ def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, 
         sizes, steps = (1,), [(1,)] * operands
     sizes, steps = walked(sizes, steps)
     kinds = first, *rest = [stride_class(s[-1]) for s in steps]
+    rest = ["r" if s[-1] == -1 else kind for kind, s in zip(rest[: len(inputs)], steps[1:])] + rest[len(inputs) :]
     flat = len(sizes) == 1 and "s" not in kinds
     others = [(code, kind, value) for (code, value), kind in zip(more, rest[len(inputs) :])]
     body = text(name, signature, imports, (out, first), list(zip(inputs, rest)), scalars, lines, result, others, flat)

@@ -21,8 +21,9 @@ from math import prod
 from numtape.kernels import library
 from numtape.kernels.cpu.driver import Table
 from numtape.kernels.cpu.elementwise import GRAIN, SIZES, offset_lines
+from numtape.kernels.cpu.gather import owners
 
-WIDTH, APART = 64, 4  # columns of a unit of `write`; where they lie apart, so many that their memory stays near
+WIDTH, APART = 1024, 4  # columns of a unit of `write`; where they lie apart, so many that their memory stays near
 PIECE = 4096  # elements of a mask that a unit looks at
 
 POSITIONS = '''"""positions of {count} index tensors"""
@@ -274,10 +275,10 @@ def write(name, code, stored, count, x_place, sizes, steps):
     if not sizes:
         return Table(library.kernel(f"{name}_places", write_each_text(name, code, stored)), 1, 1, 3, [count, x_place, 1])
     width = WIDTH if steps[0][-1] == 1 else APART
-    chunks, rows = -(-sizes[-1] // width), prod(sizes[:-1])
-    words = [count, x_place, chunks, width, sizes[-1], len(sizes) - 1, steps[0][-1], steps[1][-1], rows, 1, *outer_slots(sizes, steps)]
+    chunks, rows, parts = -(-sizes[-1] // width), prod(sizes[:-1]), owners(min(sizes[-1], width))
+    words = [count, x_place, chunks, width, sizes[-1], len(sizes) - 1, steps[0][-1], steps[1][-1], rows, parts, *outer_slots(sizes, steps)]
     kernel = library.kernel(f"{name}_places", write_text(name, code, stored, steps))
-    return Table(kernel, rows * chunks, 1 + GRAIN // (count * min(sizes[-1], width)), 3, words)
+    return Table(kernel, rows * chunks * parts, 1 + parts * GRAIN // (count * min(sizes[-1], width)), 3, words)
 
 
 @functools.lru_cache(1024)

@@ -170,7 +170,8 @@ def _block(name, space):
                 block = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("shared"), SHARED)
                 block.linkage, block.initializer, block.align = "internal", ir.Constant(kind, ir.Undefined), 16
             else:
-                block = cgutils.alloca_once(builder, kind)
+                with builder.goto_entry_block():  # uninitialised, see `kernels.intrinsics`
+                    block = builder.alloca(kind)
                 block.align = 16
             return builder.bitcast(block, result.ir)
 
