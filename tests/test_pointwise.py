@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 import pytest
 from compare import equal, outcome
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import numtape as nt
 
@@ -239,3 +241,29 @@ def test_large_quotients_among_others(kind):
                     wanted = np.where(np.isinf(y[::step]) & (x[::step] * y[::step] < 0), y[::step], wanted)
                 np.testing.assert_array_equal(getattr(nt, name)(a, b).numpy(), wanted)
                 np.testing.assert_array_equal(getattr(a, name + "_")(b).numpy(), wanted)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data(), shape=st.lists(st.sampled_from([1, 2, 7, 8, 9, 63, 64, 65, 70]), min_size=2, max_size=3))
+def test_operands_in_other_orders(data, shape):
+    """Operands whose memory lies in another order than the result's go tile by tile; others beside them are contiguous, broadcast or strided."""
+
+    def operand(seed, kind):
+        order = data.draw(st.permutations(range(len(shape))))
+        sizes = [1 if data.draw(st.integers(0, 5)) == 0 else n for n in shape]
+        step = data.draw(st.sampled_from([1, 1, 2]))
+        memory = np.random.default_rng(seed).integers(-9, 9, [sizes[d] for d in order[:-1]] + [sizes[order[-1]] * step]).astype(kind)
+        array = np.transpose(memory[..., ::step], np.argsort(order))
+        tensor = nt.from_numpy(memory)[..., ::step].permute(*np.argsort(order).tolist())
+        return array, tensor
+
+    (a, x), (b, y), (c, z) = (operand(seed, kind) for seed, kind in enumerate(("float32", "float64", "bool")))
+    assert np.array_equal((x + y).numpy(), a + b)
+    assert np.array_equal(nt.where(z, x, y).numpy(), np.where(c, a, b))
+    assert np.array_equal(nt.add(x, y, alpha=3).numpy(), a + 3 * b)
+    assert np.array_equal(nt.logical_and(z, x).numpy(), np.logical_and(c, a))
+    assert np.array_equal(nt.fmod(x, 5).numpy(), np.fmod(a, np.float32(5)))
+    out = nt.zeros(shape, dtype=nt.float64)
+    if np.broadcast_shapes(a.shape, b.shape) == tuple(shape):
+        out.copy_(x).mul_(y)
+        assert np.array_equal(out.numpy(), a * b)

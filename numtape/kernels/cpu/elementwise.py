@@ -223,8 +223,8 @@ def table(name, signature, imports, out, inputs, scalars, lines, result, sizes, 
     """The launch of an expression: `out` and `inputs` are dtype codes, `more` further outputs as (dtype code, result), `steps` the
     strides of out, inputs and more over the merged `sizes`."""
     operands = 1 + len(inputs) + len(more)
-    if operands == 2 and not scalars and copy.fits(sizes, steps):
-        return copy.table(name, out, inputs[0], lines, result, imports, sizes, steps, nbytes)
+    if not more and copy.turned(sizes, steps)[1] and not any(LONG_WAY.search(line) for line in lines):
+        return copy.table(name, signature, imports, out, inputs, scalars, lines, result, sizes, steps, nbytes)
     if not sizes:
         sizes, steps = (1,), [(1,)] * operands
     sizes, steps = walked(sizes, steps)
