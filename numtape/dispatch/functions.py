@@ -157,18 +157,24 @@ def _twin(t: Tensor) -> Tensor:
 
 
 def general(op: Op):
-    """The function of an elementwise op of any parameters, bound by position or by name."""
+    """The function of an elementwise op of any parameters, bound by position or by name; a call like one before is one built-in."""
     names = tuple(PUBLIC.get(n, n) for n in op.names)
     required = len(names) - len(op.defaults)
+    known, learn = (lambda *args: None, None) if op.static else remembering(len(names))
 
     def function(*args, out=None, **kwargs):
         if kwargs or len(args) != len(names):
             args = bind(op.name, names, op.defaults, required, args, kwargs)
+        if out is None and (t := known(*args)) is not None:
+            return t
         if args[0] is None or not op.static and not any(isinstance(a, (Tensor, Symbol)) for a in args):
             raise TypeError(f"{op.name}(): argument '{names[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}")
         if out is not None:
             return inplace.call_out(op, args, out)
-        return elementwise.call(op, args)
+        t = elementwise.call(op, args)
+        if learn is not None and type(t) is Tensor and not t._requires_grad and t._spec.device.type == "cpu":
+            _learn_plan(learn, op.plans.get(elementwise.scan(op, args)[0]), args)
+        return t
 
     return function
 

@@ -9,6 +9,7 @@ from numtape.device import placed
 from numtape.dispatch import elementwise, inplace
 from numtape.dispatch.record import recorded
 from numtape.graph import Symbol
+from numtape.kernels.cpu.calls import remembering
 from numtape.op import Op
 from numtape.ops.define import composite, derived
 from numtape.spec import Spec, spec_of
@@ -48,6 +49,26 @@ def copied(x: Tensor, spec: Spec) -> Tensor:
     out = empty(spec, "clone")
     write_into(x, out)
     return out
+
+
+def duplicated(x: Tensor, kind) -> Tensor:
+    """x's elements as dtype `kind` in new memory, laid out as x is where that is dense; not recorded. A call like one before is one look-up."""
+    found = _duplicates.get(kind)
+    if found is None:
+        found = _duplicates[kind] = remembering(1, unconnected=True)
+    known, learn = found
+    out = known(x)
+    if out is None:
+        s = x._spec
+        strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
+        out = copied(x, spec_of(kind, s.device, s.shape, strides))
+        plan = copying(x, out)
+        if plan.table:
+            learn((x,), out._spec, plan, table=plan.table)
+    return out
+
+
+_duplicates: dict = {}  # dtype -> what knows and learns copies in it
 
 
 def write_into(source: Tensor, target: Tensor, name: str = "copy_") -> None:
@@ -95,8 +116,7 @@ def clone(input, *, memory_format=None):
         strides = layout.format_strides("clone", memory_format, s.shape)
         if strides is not None:
             return recorded(copied(x, like(x, s.shape, strides)), "clone", (x,), lambda n, g: (g,))
-    dense = layout.is_dense(s.shape, s.strides)
-    return recorded(copied(x, s if dense else like(x, s.shape, layout.output_strides(s.shape, [(s.shape, s.strides)]))), "clone", (x,), lambda n, g: (g,))
+    return recorded(duplicated(x, s.dtype), "clone", (x,), lambda n, g: (g,))
 
 
 @composite
@@ -119,6 +139,8 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     if isinstance(input, Symbol):
         return _converted(input, args[0] if args else dtype)
     x = tensor_of("to", input)
+    if len(args) == 1 and type(args[0]) is dtypes.dtype and not copy and dtype is device is memory_format is None:
+        return _cast(x, args[0])
     flags = [a for a in args if isinstance(a, bool)]  # non_blocking, then copy
     copy = copy or len(flags) > 1 and flags[1]
     for a in args:
@@ -151,6 +173,15 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     if kind.differentiable:
         recorded(out, "to", (x,), lambda n, g: (g.to(origin, source),))
     return out
+
+
+def _cast(x: Tensor, kind) -> Tensor:
+    """The tensor with another dtype: itself if it already has it."""
+    source = x._spec.dtype
+    if kind is source:
+        return x
+    out = duplicated(x, kind)
+    return recorded(out, "to", (x,), lambda n, g: (g.to(source),)) if kind.differentiable else out
 
 
 def copy_(self, source, non_blocking=False):

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from math import prod
 
-from numtape.kernels.cpu.copy import CARRIERS, contiguous_dim, fits
+from numtape.kernels.cpu.copy import CARRIERS, contiguous_dim, turned
 from numtape.kernels.cuda import driver, library
 from numtape.kernels.cuda.elementwise import SIZES, memory
 from numtape.kernels.cuda.rows import blocks, offset_lines
-
-__all__ = ["fits", "table", "text"]
 
 TILE, THREADS = 32, 256
 
@@ -57,6 +55,11 @@ def kernel(args):
         barrier()
         number += blocks_x()
 '''
+
+
+def fits(sizes, steps):
+    """Whether a copy over the merged `sizes`, with the steps of (out, operand), is one for `table`."""
+    return turned(sizes, steps)[0] is not None
 
 
 def text(name, out, operand, lines=(), result="x0", imports=""):
