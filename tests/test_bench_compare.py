@@ -184,3 +184,21 @@ def test_a_step_with_adam_is_the_same_in_every_library(torch):
     losses = [[float(engines.as_numpy(step())[0]) for _ in range(4)] for step in calls]
     np.testing.assert_allclose(losses, np.broadcast_to(losses[1], (3, 4)), rtol=2e-5)
     assert case.flops == 2.0 * 128 * (2 * 784 * 1024 + 3 * 1024 * 1024 + 3 * 1024 * 10)
+
+
+def test_one_thread_against_several(monkeypatch, capsys):
+    from numtape.bench import threads
+
+    monkeypatch.setattr(threads, "SPAN", 1e-6)
+    monkeypatch.setattr(threads, "ROUNDS", 3)
+    monkeypatch.setattr(threads, "calls", lambda nt: iter([("exp/64", nt.ones(64).exp)]))
+    before = nt.get_num_threads()
+    try:
+        threads.main(["--threads", "2"])
+    finally:
+        nt.set_num_threads(before)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["call", "1", "thread", "2", "threads", "ratio"]
+    assert lines[1].startswith("exp/64 ") and float(lines[1].split()[-1]) > 0
+    with pytest.raises(SystemExit):
+        threads.main(["--threads", "0"])
