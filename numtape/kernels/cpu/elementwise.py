@@ -87,8 +87,10 @@ def load_lines(operands, names, steps):
 
 
 def offset_lines(names, dims):
-    """The lines that find the offsets of unit number `unit`; outer dims stand in slots from `dims`."""
-    return "".join(f"        {n} = offset_of(p, {dims}, {len(names) + 1}, {k + 1}, outer, unit)\n" for k, n in enumerate(names))
+    """The lines that find the offsets of unit number `unit`; outer dims stand in slots from `dims`. One of them, as is usual, needs no call."""
+    found = "unit * p[{slot}] if outer == 1 else offset_of(p, {dims}, {step}, {operand}, outer, unit)"
+    numbers = ({"slot": dims + k + 1, "dims": dims, "step": len(names) + 1, "operand": k + 1} for k in range(len(names)))
+    return "".join(f"        {n} = {found.format(**slots)}\n" for n, slots in zip(names, numbers))
 
 
 def scalar_lines(scalars, first):

@@ -170,8 +170,7 @@ def _block(name, space):
                 block = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("shared"), SHARED)
                 block.linkage, block.initializer, block.align = "internal", ir.Constant(kind, ir.Undefined), 16
             else:
-                with builder.goto_entry_block():  # uninitialised, see `kernels.intrinsics`
-                    block = builder.alloca(kind)
+                block = cgutils.alloca_once(builder, kind)
                 block.align = 16
             return builder.bitcast(block, result.ir)
 
