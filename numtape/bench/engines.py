@@ -159,7 +159,8 @@ class Torch(Engine):
             return self.renamed[name]
         if name.startswith("_"):
             return None
-        return getattr(self.torch, name, None) or getattr(self.torch.nn.functional, name, None)
+        places = (self.torch, name), (self.torch.nn.functional, name), (self.torch.special, name.removeprefix("special_"))
+        return next((found for module, known in places if (found := getattr(module, known, None)) is not None), None)
 
     def grad(self, result: Any, operands: Sequence[Any], seed: Any) -> Sequence[Any]:
         gradients: Sequence[Any] = self.torch.autograd.grad(result, operands, seed)

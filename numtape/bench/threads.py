@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import numtape as nt
 
     print(f"{'call':<26} {'1 thread':>12} {f'{threads} threads':>12} {'ratio':>6}")
+    nt.set_num_threads(threads)  # before any launch is laid out, which starts the workers
     for name, call in calls(nt):
         one, many, ratio = measure(nt, call, threads)
         print(f"{name:<26} {one * 1e6:>9.1f} us {many * 1e6:>9.1f} us {ratio:>6.2f}", flush=True)

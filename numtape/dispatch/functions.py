@@ -172,11 +172,16 @@ def general(op: Op):
         if out is not None:
             return inplace.call_out(op, args, out)
         t = elementwise.call(op, args)
-        if learn is not None and type(t) is Tensor and not t._requires_grad and t._spec.device.type == "cpu":
+        if learn is not None and type(t) is Tensor and t._spec.device.type == "cpu" and all(_may_be_known(a) for a in args):
             _learn_plan(learn, op.plans.get(elementwise.scan(op, args)[0]), args)
         return t
 
     return function
+
+
+def _may_be_known(a) -> bool:
+    """Whether a call with this operand is looked up: one that requires grad goes the long way, numbers of other types are none."""
+    return type(a) in _PLAIN_NUMBERS or isinstance(a, Tensor) and not a._requires_grad and a._base is None
 
 
 def bind(name: str, names, defaults, required: int, args: tuple, kwargs: dict) -> tuple:

@@ -150,9 +150,9 @@ def refreshing(*contexts):
 
     def when_new(context, refresh):
         def look():
-            if _registered.get(context) != entries(context):
+            while _registered.get(context) != (count := entries(context)):  # again, if that has brought new ones
+                _registered[context] = count
                 refresh()
-                _registered[context] = entries(context)
 
         return look
 

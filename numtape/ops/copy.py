@@ -48,6 +48,7 @@ def copied(x: Tensor, spec: Spec) -> Tensor:
     """x's elements in new memory laid out (and typed) as `spec`; not recorded."""
     out = empty(spec, "clone")
     write_into(x, out)
+    out._storage.version, out._storage.writer = 0, None
     return out
 
 
@@ -166,8 +167,7 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     if kind.itemsize >= source.itemsize and where is not origin:  # the fewer bytes travel
         out = moved(alias(x), where)
     if kind is not source or where is origin:
-        strides = s.strides if layout.is_dense(s.shape, s.strides) else layout.output_strides(s.shape, [(s.shape, s.strides)])
-        out = copied(out, spec_of(kind, out._spec.device, s.shape, strides))
+        out = duplicated(out, kind)
     if out._spec.device is not where:
         out = moved(out, where)
     if kind.differentiable:

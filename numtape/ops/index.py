@@ -207,8 +207,9 @@ def _know(dim, parts, spec, d, starts, lengths) -> None:
     if any(t._spec.dtype is not spec.dtype or not t._spec.numel for t in parts):
         return
     tables = _at_once(parts, spec, d)
-    for t, start in zip(parts, starts if not tables else ()):
-        target = alias(empty(spec, "cat"), spec_of(spec.dtype, spec.device, t._spec.shape, spec.strides), start * spec.strides[d])
+    result = None if tables else empty(spec, "cat")
+    for t, start in zip(parts, starts if result is not None else ()):
+        target = alias(result, spec_of(spec.dtype, spec.device, t._spec.shape, spec.strides), start * spec.strides[d])
         plan = copying(t, target)
         tables.append((plan.table, start * spec.strides[d] * spec.dtype.itemsize, plan))
     if len(_joins) > 4096:

@@ -52,7 +52,7 @@ def _sliding(image, kernel, stride, padding, dilation, result, include_pad):
 def _geometry(image, kernel, stride, padding, dilation):
     """How windows slide in the innermost dim: step, padding, elements in a window. None where they lie far apart or are wide, or positions need
     more than 31 bits: then kernels go through the windows of the table."""
-    slides = stride[-1] <= 64 and (kernel[-1] - 1) * dilation[-1] <= 1 << 14 and prod(image) < 1 << 31
+    slides = stride[-1] <= 32 and (kernel[-1] - 1) * dilation[-1] <= 1 << 12 and prod(image) < 1 << 31
     return (stride[-1], padding[-1], kernel[-1]) if slides else None
 
 
@@ -243,7 +243,7 @@ def _parts(image: tuple, result: tuple) -> tuple:
 def adaptive_max(name: str, nd: int, input, output_size) -> tuple[Tensor, Tensor]:
     x, single = batched(name, input, nd)
     result = three(adaptive_sizes(name, x, output_size, nd))
-    _refuse(name, x, *((dtypes.complex64, dtypes.complex128) if prod(result) == 1 else ()))
+    _refuse(name, x)
     windows, sliding, _ = _parts(three(x._spec.shape[2:]), result)
     return _whole(*largest(x, windows.to(x._spec.device), result, (1, 1, 1), sliding), single)
 

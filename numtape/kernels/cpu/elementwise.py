@@ -63,7 +63,7 @@ SIZES |= {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "c64": 8, "c128": 16}
 def load_lines(operands, names, steps):
     """The lines that set up typed pointers, and those that load element i as x0, x1, ...
 
-    `operands` are (dtype code, stride class), out first; `names` their offsets, or None; inner strides stand in slots from `steps`.
+    `operands` are (dtype code, stride class), out first; `names` their offsets, none where they are 0; inner strides stand in slots from `steps`.
     """
     pointers, loads = [], []
     for k, (code, kind) in enumerate(operands):

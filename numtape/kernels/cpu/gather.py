@@ -63,12 +63,12 @@ def kernel(args, start, stop):
         rows = p[0] + {size} * (block * n * inner + first)
         for j in range(count):
             k, coming = index[j], index[min(j + {ahead}, count - 1)]
-            if coming & (owners - 1) == owner:
+            if ((coming * 2654435761) >> 16) & (owners - 1) == owner:
                 prefetch(rows + {size} * inner * coming)
             if u64(k) >= u64(n):
                 bad[0] = 1
                 bad[1] = k
-            elif k & (owners - 1) == owner:
+            elif ((k * 2654435761) >> 16) & (owners - 1) == owner:
                 out = out_{code}(rows + {size} * k * inner)
                 x = in_{code}(p[1] + {size} * ((block * count + j) * inner + first))
                 for i in range(last - first):
@@ -76,9 +76,10 @@ def kernel(args, start, stop):
 '''
 
 
-def owners(width):
-    """Among how many units, a power of 2, the places of rows of so many elements are shared out. Each looks at all places, which costs a nanosecond."""
-    return min(8, 1 << max(width // 32, 1).bit_length() - 1)
+def owners(pieces, width):
+    """Among how many units, a power of 2, the places of rows of so many elements are shared out: one where there are pieces enough. Each looks at
+    all places, which costs a nanosecond."""
+    return 1 if pieces >= 16 else min(8, 1 << max(width // 32, 1).bit_length() - 1)
 
 
 # Where rows are a few elements, as along the innermost dim, a unit is all that is picked from, or added into, one outer position.
@@ -126,6 +127,6 @@ def add(code, outer, n, count, inner):
         kernel = _narrow("index_add", code, inner, "n", "count", "out[k * {inner} + {i}] = {code}(out[k * {inner} + {i}] + x[j * {inner} + {i}])")
         return Table(kernel, outer, 1 + 32768 // (count * inner), 4, [n, count, inner])
     kernel = library.kernel("index_add", ADD.format(code=code, size=SIZES[code], ahead=AHEAD))
-    width = min(inner, WIDTH)
-    parts = owners(width)
-    return Table(kernel, outer * -(-inner // WIDTH) * parts, 1 + parts * 32768 // (count * width), 4, [n, count, inner, WIDTH, parts])
+    width, pieces = min(inner, WIDTH), outer * -(-inner // WIDTH)
+    parts = owners(pieces, width)
+    return Table(kernel, pieces * parts, 1 + parts * 32768 // (count * width), 4, [n, count, inner, WIDTH, parts])

@@ -275,7 +275,8 @@ def write(name, code, stored, count, x_place, sizes, steps):
     if not sizes:
         return Table(library.kernel(f"{name}_places", write_each_text(name, code, stored)), 1, 1, 3, [count, x_place, 1])
     width = WIDTH if steps[0][-1] == 1 else APART
-    chunks, rows, parts = -(-sizes[-1] // width), prod(sizes[:-1]), owners(min(sizes[-1], width))
+    chunks, rows = -(-sizes[-1] // width), prod(sizes[:-1])
+    parts = owners(rows * chunks, min(sizes[-1], width))
     words = [count, x_place, chunks, width, sizes[-1], len(sizes) - 1, steps[0][-1], steps[1][-1], rows, parts, *outer_slots(sizes, steps)]
     kernel = library.kernel(f"{name}_places", write_text(name, code, stored, steps))
     return Table(kernel, rows * chunks * parts, 1 + parts * GRAIN // (count * min(sizes[-1], width)), 3, words)

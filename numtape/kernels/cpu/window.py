@@ -168,6 +168,7 @@ for i in range(length):
         out0[k * step0] = in0[i * step1]
 """
 
+
 def unfold(code, planes, image, result, geometry, first, last):
     """The launch that writes the columns of positions first to last; arguments: columns, image. `geometry`: kernel, stride, padding, dilation."""
     kernel = library.kernel("unfold", UNFOLD.format(code=code, size=SIZES[code]))
