@@ -72,7 +72,7 @@ def runs(name, backward):
 STOOD_FOR = {
     "pca_lowrank", "svd_lowrank", "row_std", "row_norm2", "row_moment", "row_rms_norm", "row_rms_standard", "row_scaled_softmax", "row_biased_softmax", "row_log_softmax",
     "row_nansum", "_polygamma", "_zeta", "_trigamma", "igammac", "special_i0e", "special_i1e", "special_bessel_j1", "special_spherical_bessel_j0",
-    "special_scaled_modified_bessel_k0", "special_scaled_modified_bessel_k1",
+    "special_scaled_modified_bessel_k0", "special_scaled_modified_bessel_k1", "special_modified_bessel_k0", "igamma", "std", "norm", "log_softmax", "amin", "row_logsumexp",
 }  # fmt: skip
 
 

@@ -243,7 +243,7 @@ def test_large_quotients_among_others(kind):
                 np.testing.assert_array_equal(getattr(a, name + "_")(b).numpy(), wanted)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data(), shape=st.lists(st.sampled_from([1, 2, 7, 8, 9, 63, 64, 65, 70]), min_size=2, max_size=3))
 def test_operands_in_other_orders(data, shape):
     """Operands whose memory lies in another order than the result's go tile by tile; others beside them are contiguous, broadcast or strided."""
