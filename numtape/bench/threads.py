@@ -8,7 +8,6 @@ it is too small to be shared out (a call below a pattern's grain stays on its th
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -66,12 +65,13 @@ def measure(nt: Any, call: Callable[[], Any], threads: int) -> tuple[float, floa
 
 def main(argv: Sequence[str] | None = None) -> None:
     p = argparse.ArgumentParser(prog="python -m numtape.bench.threads", description=__doc__.partition("\n")[0])
-    p.add_argument("--threads", metavar="N", type=int, default=os.cpu_count() or 1, help="how many threads (all processors)")
-    threads = p.parse_args(argv).threads
-    if threads < 1:
-        p.error(f"argument --threads: expected a number of at least 1, got {threads}")
+    p.add_argument("--threads", metavar="N", type=int, help="how many threads (default: as many as numtape uses)")
+    given = p.parse_args(argv).threads
+    if given is not None and given < 1:
+        p.error(f"argument --threads: expected a number of at least 1, got {given}")
     import numtape as nt
 
+    threads = given or nt.get_num_threads()
     print(f"{'call':<26} {'1 thread':>12} {f'{threads} threads':>12} {'ratio':>6}")
     nt.set_num_threads(threads)  # before any launch is laid out, which starts the workers
     for name, call in calls(nt):

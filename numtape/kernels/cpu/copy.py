@@ -71,10 +71,12 @@ def turned(sizes, steps):
     >>> turned((100, 200), [(200, 1), (200, 1)]), turned((3, 200), [(200, 1), (1, 3)])
     ((None, ''), (None, ''))
     """
+    from numtape.kernels.cpu.elementwise import stride_class  # which needs this module
+
     for own in steps[1:]:
         d = contiguous_dim(sizes, (steps[0], own))
         if d is not None and min(sizes[d], sizes[-1]) >= LEAST and (own[-1] != 0 or len(steps) == 2):
-            kinds = ("t" if s is own or s[d] == 1 and s[-1] not in (0, 1) else {1: "c", 0: "b"}.get(s[-1], "s") for s in steps[1:])
+            kinds = ("t" if s is own or s[d] == 1 and s[-1] not in (0, 1) else stride_class(s[-1]) for s in steps[1:])
             return d, "".join(kinds)
     return None, ""
 
